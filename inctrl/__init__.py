@@ -1,0 +1,3 @@
+"""Few-shot visual anomaly detection: k normal images in, score, verdict and heat map out."""
+
+__version__ = "0.1.0"

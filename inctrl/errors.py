@@ -1,0 +1,46 @@
+"""The errors users meet: one root, and a leaf for each thing they can do about it.
+
+Every message is one line that names the file or argument, says what was seen and what to do.
+"""
+
+
+class InctrlError(Exception):
+    """Root of all expected failures; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(InctrlError):
+    """An argument is wrong, or names something that does not exist."""
+
+    exit_code = 2
+
+
+class UnreadableImage(InctrlError):
+    """An input is not an image that can be scored."""
+
+    exit_code = 4
+
+
+class MissingModel(InctrlError):
+    """Weights or files of a model are not at hand and may not be fetched."""
+
+    exit_code = 5
+
+
+class InvalidFile(InctrlError):
+    """A model, adapter or context file is there but does not hold what it should."""
+
+    exit_code = 5
+
+
+class ContextMismatch(InctrlError):
+    """A context or adapter was made for another backbone or detector."""
+
+    exit_code = 6
+
+
+class OutputError(InctrlError):
+    """Results cannot be written."""
+
+    exit_code = 7

@@ -1,0 +1,223 @@
+"""Opening an image: validate, orient, bound, and bring to 8-bit RGB.
+
+bytes -> decode -> Picture (as stored) -> develop -> Image (RGB, as every backbone sees it)
+
+The two steps are apart because images with more than 8 bits need a brightness window, and a
+window chosen for each image by itself would hide that a query is brighter than its normals:
+the window comes from the normal shots (`shared_window`) and serves the queries too.
+"""
+
+import hashlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from numpy.typing import NDArray
+
+from inctrl.errors import UnreadableImage
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
+)
+MAX_PIXELS = 64_000_000
+"""Largest image decoded; a small file can claim any size (a decompression bomb)."""
+MIN_SIDE = 4
+"""Below this many pixels a side there is nothing to compare."""
+WINDOW_PERCENTILES = (0.1, 99.9)
+"""Dark and bright end of the window for images of more than 8 bits."""
+
+Source: TypeAlias = "str | Path | bytes | NDArray[np.generic] | PIL.Image.Image"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The stored values shown as black and as white."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded image as stored: uint8 H W 3, or one deep channel (uint16, int32, float32) H W."""
+
+    pixels: NDArray[np.generic]
+    name: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def deep(self) -> bool:
+        return self.pixels.dtype != np.uint8
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image ready to be scored: rgb uint8 H W 3; sha256 over its pixels; notes on reading."""
+
+    rgb: NDArray[np.uint8]
+    name: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.rgb.shape[0], self.rgb.shape[1]
+
+
+def decode(source: Source, name: str | None = None) -> Picture:
+    """Read one image: a path, encoded bytes, an array (H W, H W 3 or H W 4) or a Pillow image.
+
+    Raises UnreadableImage, naming the source, for everything that is not a usable image.
+    """
+    if isinstance(source, np.ndarray):
+        picture = _from_array(source, name or "array")
+    elif isinstance(source, PIL.Image.Image):
+        picture = _from_pillow(source, name or getattr(source, "filename", "") or "image", ())
+    elif isinstance(source, bytes):
+        picture = _from_bytes(source, name or "bytes")
+    else:
+        picture = _from_file(Path(source), name or str(source))
+    height, width = picture.pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise UnreadableImage(
+            f"{picture.name!r} is {width} x {height} pixels; "
+            f"at least {MIN_SIDE} a side are needed to compare anything"
+        )
+    return picture
+
+
+def shared_window(pictures: Sequence[Picture]) -> Window | None:
+    """One brightness window for all deep pictures of a set; None where all have 8 bits."""
+    samples = [
+        np.asarray(p.pixels, dtype=np.float64).ravel()[:: max(1, p.pixels.size // 100_000)]
+        for p in pictures
+        if p.deep
+    ]
+    if not samples:
+        return None
+    low, high = np.percentile(np.concatenate(samples), WINDOW_PERCENTILES)
+    return Window(float(low), float(max(high, np.nextafter(low, np.inf))))
+
+
+def develop(picture: Picture, window: Window | None = None) -> Image:
+    """Bring a picture to 8-bit RGB; `window` applies to deep pictures (default: their own)."""
+    notes = picture.notes
+    if picture.deep:
+        window = window or shared_window([picture])
+        assert window is not None  # noqa: S101  a deep picture always yields one
+        scaled = (picture.pixels.astype(np.float64) - window.low) / (window.high - window.low)
+        gray = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+        rgb = np.repeat(gray[..., None], 3, axis=2)
+        notes = (*notes, f"{picture.pixels.dtype} values {window.low:g}..{window.high:g} shown")
+    else:
+        rgb = np.ascontiguousarray(picture.pixels, dtype=np.uint8)
+    return Image(rgb=rgb, name=picture.name, sha256=_digest(rgb), notes=notes)
+
+
+def open_image(source: Source, name: str | None = None, window: Window | None = None) -> Image:
+    """`decode`, then `develop`."""
+    return develop(decode(source, name), window)
+
+
+def _digest(rgb: NDArray[np.uint8]) -> str:
+    digest = hashlib.sha256(np.asarray(rgb.shape, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(rgb).data)
+    return digest.hexdigest()
+
+
+def _from_array(array: NDArray[np.generic], name: str) -> Picture:
+    colour = array.ndim == 3 and array.shape[2] in (3, 4)
+    if array.ndim != 2 and not colour:
+        raise UnreadableImage(
+            f"{name!r} has shape {array.shape}; give H W, H W 3 or H W 4 (channels last)"
+        )
+    if array.dtype == np.uint8:
+        return _from_pillow(PIL.Image.fromarray(np.asarray(array, dtype=np.uint8)), name, ())
+    if colour or array.dtype.kind not in "uif":
+        raise UnreadableImage(
+            f"{name!r} holds {array.dtype} values; give uint8, or one channel of a wider type"
+        )
+    if not np.isfinite(array).all():
+        raise UnreadableImage(f"{name!r} holds values that are not finite; replace them first")
+    return Picture(pixels=array, name=name)
+
+
+def _from_bytes(data: bytes, name: str) -> Picture:
+    if not data:
+        raise UnreadableImage(f"{name!r} is empty (0 bytes); give an image file")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns on large sizes; the limit below is ours and comes before the decoding.
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            # A damaged metadata block is no reason to talk, as long as the pixels decode.
+            warnings.simplefilter("ignore", UserWarning)
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as stored:
+                _refuse_bomb(stored.size, name)
+                frames = getattr(stored, "n_frames", 1)
+                stored.load()
+                oriented = PIL.ImageOps.exif_transpose(stored)
+    except PIL.Image.DecompressionBombError:
+        raise UnreadableImage(
+            f"{name!r} claims more than {MAX_PIXELS // 1_000_000} megapixels; cut it into parts"
+        ) from None
+    except PIL.UnidentifiedImageError:
+        raise UnreadableImage(
+            f"{name!r} is not an image of a known format; accepted: {', '.join(FORMATS)}"
+        ) from None
+    except UnreadableImage:
+        raise
+    except Exception as error:  # decoders raise almost anything on damaged files
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImage(f"{name!r} is damaged ({detail}); export it again") from error
+    notes = (f"frame 1 of {frames} used",) if frames > 1 else ()
+    if oriented.size != stored.size or stored.getexif().get(0x0112, 1) != 1:
+        notes = (*notes, "turned upright by its EXIF orientation")
+    return _from_pillow(oriented, name, notes)
+
+
+def _from_file(path: Path, name: str) -> Picture:
+    if path.is_dir():
+        raise UnreadableImage(f"{name!r} is a folder, not an image; give a file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UnreadableImage(f"{name!r} cannot be read ({reason}); check the path") from None
+    except ValueError:
+        raise UnreadableImage(f"{name!r} is not a valid path; check it") from None
+    return _from_bytes(data, name)
+
+
+def _refuse_bomb(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(
+            f"{name!r} is {width} x {height} = {width * height / 1e6:.0f} megapixels; "
+            f"the limit is {MAX_PIXELS // 1_000_000}: scale it down or cut it into parts"
+        )
+
+
+def _from_pillow(image: PIL.Image.Image, name: str, notes: tuple[str, ...]) -> Picture:
+    _refuse_bomb(image.size, name)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_array_notes(np.asarray(image), name, notes)
+    if image.mode == "P":  # a palette may carry transparency, which only RGBA shows
+        image = image.convert("RGBA")
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+        image = image.convert("RGBA")
+        white = PIL.Image.new("RGBA", image.size, "white")
+        image = PIL.Image.alpha_composite(white, image)
+    return Picture(pixels=np.asarray(image.convert("RGB")), name=name, notes=notes)
+
+
+def _from_array_notes(array: NDArray[np.generic], name: str, notes: tuple[str, ...]) -> Picture:
+    picture = _from_array(array, name)
+    return Picture(pixels=picture.pixels, name=name, notes=notes)

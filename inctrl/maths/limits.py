@@ -1,0 +1,58 @@
+"""Limits and p-values from a few calibration scores of normal images."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+SMALLEST = 1e-9
+"""Scores are compared on a log scale; this stands for zero."""
+
+
+def rank_p_value(score: float, normal: Sequence[float]) -> float:
+    """Conformal p-value: (1 + number of normal scores >= score) / (n + 1) (Vovk et al., 2005).
+
+    Valid for exchangeable scores of any distribution; never below 1 / (n + 1).
+    """
+    return (1 + sum(other >= score for other in normal)) / (len(normal) + 1)
+
+
+def rank_limit(normal: Sequence[float], alpha: float) -> float:
+    """The normal score above which the conformal p-value is at most alpha.
+
+    Infinite where n is too small, that is where 1 / (n + 1) > alpha.
+    """
+    rank = math.ceil((len(normal) + 1) * (1 - alpha) - 1e-9)
+    return math.inf if rank > len(normal) else sorted(normal)[rank - 1]
+
+
+def prediction_limit(normal: Sequence[float], alpha: float) -> float:
+    """Upper prediction limit of one more normal score, log-normal scores assumed.
+
+    exp(mean + t_{n-1, 1-alpha} * sd * sqrt(1 + 1/n)) over the logarithms: the classical limit
+    for one future observation. It exists from n = 2 on and widens as n falls, where a rank can
+    say nothing yet. Infinite for n < 2.
+    """
+    n = len(normal)
+    if n < 2:
+        return math.inf
+    logs = np.log(np.maximum(np.asarray(normal, dtype=np.float64), SMALLEST))
+    margin = stats.t.ppf(1 - alpha, n - 1) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
+    # A margin of hundreds (two scores of which one is 0) means that no limit can be given.
+    return math.exp(min(float(logs.mean() + margin), 700.0))
+
+
+def outliers(scores: Sequence[float], spread: float = 5.0, floor: float = 0.1) -> list[int]:
+    """Indices of scores far above the rest: more than `spread` robust deviations over the median.
+
+    The deviation is 1.4826 x the median absolute one (Gaussian-consistent), `floor` x the median
+    at least, so that near-equal scores do not make an outlier of a small difference.
+    Fewer than 4 scores have none: there is no majority to differ from.
+    """
+    if len(scores) < 4:
+        return []
+    values = np.asarray(scores, dtype=np.float64)
+    median = float(np.median(values))
+    deviation = max(1.4826 * float(np.median(np.abs(values - median))), floor * median)
+    return [i for i, value in enumerate(values) if value > median + spread * deviation]

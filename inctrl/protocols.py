@@ -1,0 +1,78 @@
+"""What a backbone and a detector must offer. Nothing inherits from these."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from inctrl.images import Image
+from inctrl.types import Features, Fit, Item, Match, Options, Prediction
+
+
+class Backbone(Protocol):
+    """A frozen image tower, with a text tower where `has_text`.
+
+    fingerprint   sha256 over weights, preprocessing and layers: equal prints, equal features
+    layers        names of the layers whose patches are given, finest grid first
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def layers(self) -> tuple[str, ...]: ...
+    @property
+    def has_text(self) -> bool: ...
+
+    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
+        """b images of any size -> pixels b 3 S S, normalised, on the CPU."""
+        ...
+
+    def encode_images(self, pixels: Tensor) -> Features:
+        """pixels b 3 S S -> features, on the backbone's device."""
+        ...
+
+    def encode_text(self, sentences: Sequence[str]) -> Tensor:
+        """n sentences -> n e, not normalised; UsageError where `has_text` is false."""
+        ...
+
+
+C = TypeVar("C")
+
+
+class Detector(Protocol[C]):
+    """`prepare` turns k normal references into a context; `score` compares queries to it.
+
+    Detectors hold weights and options, contexts hold a product. A score depends on the query
+    and the context alone, never on the other queries of a call.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def options(self) -> Options: ...
+    @property
+    def uses_text(self) -> bool: ...
+
+    def prepare(self, references: Features, item: Item) -> C: ...
+    def score(self, queries: Features, context: C) -> Prediction: ...
+
+    def pack(self, context: C) -> dict[str, Tensor]:
+        """The context as named tensors, to be saved."""
+        ...
+
+    def unpack(self, tensors: dict[str, Tensor]) -> C:
+        """The inverse of `pack`."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol[C]):
+    """A detector that can name the nearest normal patch of a cell of its map."""
+
+    def nearest(self, query: Features, context: C, cell: tuple[int, int]) -> Match:
+        """query holds one image; cell is (row, column) of the detector's map."""
+        ...

@@ -1,0 +1,156 @@
+"""The values that travel the one path, from features to results. All are frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inctrl.images import Image
+
+Fit = Literal["squash", "crop", "pad"]
+Verdict = Literal["normal", "anomalous", "undecided"]
+Options: TypeAlias = "Mapping[str, float | int | str | bool]"
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a backbone says of b images.
+
+    patches   one tensor b h w d for each layer, finest grid first, not normalised
+    image     b e, the image token (class token or pooled vector), not normalised
+    """
+
+    patches: tuple[Tensor, ...]
+    image: Tensor
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def __getitem__(self, rows: slice | list[int]) -> "Features":
+        return Features(tuple(p[rows] for p in self.patches), self.image[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """What is being inspected: its name in words and, where text is used, its two prototypes.
+
+    prototypes   2 e, unit length, normal first; None where the backbone has no text
+    """
+
+    name: str
+    prototypes: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """score b, higher is more anomalous; anomaly_map b h w on the detector's own grid."""
+
+    score: Tensor
+    anomaly_map: Tensor
+
+
+@dataclass(frozen=True)
+class Match:
+    """The nearest normal patch of one query cell: its shot, its cell there, the distance."""
+
+    shot: int
+    row: int
+    column: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels of the original image, right and bottom excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected part of the map above the pixel limit; area as a share of the image."""
+
+    box: Box
+    peak: float
+    area: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why the worst place is called so: the nearest normal patch among the shots.
+
+    distance         residual of the query patch to that shot patch, in [0, 1]
+    normal_distance  the same for the worst places of normal images (their median)
+    """
+
+    query_box: Box
+    shot: int
+    shot_name: str
+    shot_box: Box
+    distance: float
+    normal_distance: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """The identity of all that made a result."""
+
+    inctrl: str
+    backbone: str
+    fingerprint: str
+    detector: str
+    options: Options
+    adapter: str | None
+    item: str
+    fit: Fit
+    shots: tuple[str, ...]
+    shot_names: tuple[str, ...]
+    window: tuple[float, float] | None
+    text_prior: str
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The answer for one query.
+
+    score        how anomalous, higher is more
+    threshold    the calibrated limit; a score above it is not called normal
+    p_value      share of normal images expected to score as high, never below `p_floor`
+    anomaly_map  float32 H W in the original image's pixels
+    pixel_limit  the map value from which a place counts as anomalous; fixed at calibration
+    timing       seconds by stage
+    """
+
+    image: Image
+    score: float
+    threshold: float
+    p_value: float
+    p_floor: float
+    verdict: Verdict
+    anomaly_map: NDArray[np.float32]
+    pixel_limit: float
+    regions: tuple[Region, ...]
+    evidence: Evidence | None
+    notes: tuple[str, ...]
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.image.name
+
+    def with_notes(self, *notes: str) -> "Result":
+        return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A query that could not be scored, and why in one line."""
+
+    name: str
+    error: str
