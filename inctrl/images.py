@@ -33,7 +33,7 @@ MIN_SIDE = 4
 WINDOW_PERCENTILES = (0.1, 99.9)
 """Dark and bright end of the window for images of more than 8 bits."""
 
-Source: TypeAlias = "str | Path | bytes | NDArray[np.generic] | PIL.Image.Image"
+Source: TypeAlias = str | Path | bytes | NDArray[np.generic] | PIL.Image.Image
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from torch import Tensor
 
 from inctrl.images import Image
+from inctrl.maths.geometry import View
 from inctrl.types import Features, Fit, Item, Match, Options, Prediction
 
 
@@ -27,6 +28,10 @@ class Backbone(Protocol):
     @property
     def has_text(self) -> bool: ...
 
+    def view(self, image: Image, fit: Fit) -> View:
+        """Where in an image the tower looks; UnreadableImage where the fit cannot show it."""
+        ...
+
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         """b images of any size -> pixels b 3 S S, normalised, on the CPU."""
         ...
@@ -41,6 +46,7 @@ class Backbone(Protocol):
 
 
 C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
 
 
 class Detector(Protocol[C]):
@@ -70,9 +76,9 @@ class Detector(Protocol[C]):
 
 
 @runtime_checkable
-class Explains(Protocol[C]):
+class Explains(Protocol[C_contra]):
     """A detector that can name the nearest normal patch of a cell of its map."""
 
-    def nearest(self, query: Features, context: C, cell: tuple[int, int]) -> Match:
+    def nearest(self, query: Features, context: C_contra, cell: tuple[int, int]) -> Match:
         """query holds one image; cell is (row, column) of the detector's map."""
         ...

@@ -12,7 +12,7 @@ from inctrl.images import Image
 
 Fit = Literal["squash", "crop", "pad"]
 Verdict = Literal["normal", "anomalous", "undecided"]
-Options: TypeAlias = "Mapping[str, float | int | str | bool]"
+Options: TypeAlias = Mapping[str, float | int | str | bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,8 @@ class Card:
     inctrl: str
     backbone: str
     fingerprint: str
+    image_size: int
+    layers: tuple[str, ...]
     detector: str
     options: Options
     adapter: str | None

@@ -5,6 +5,7 @@ square; `pad` scales the longer side to S and fills up. Numbers of `crop` follow
 Resize + CenterCrop, which CLIP and InCTRL use.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,15 +50,24 @@ class View:
         bottom = (self.top + (row + 1) * self.side / rows) * up
         right = (self.left + (column + 1) * self.side / columns) * across
         height, width = self.source
-        x0, y0 = min(max(int(left), 0), width - 1), min(max(int(top), 0), height - 1)
+        # One rounding for all four sides, so that the boxes of neighbouring cells meet exactly.
+        x0, y0 = min(max(round(left), 0), width - 1), min(max(round(top), 0), height - 1)
         x1, y1 = min(max(round(right), x0 + 1), width), min(max(round(bottom), y0 + 1), height)
         return x0, y0, x1, y1
 
 
 def view_of(
-    source: tuple[int, int], side: int, fit: Literal["squash", "crop", "pad"], short: int = 0
+    source: tuple[int, int],
+    side: int,
+    fit: Literal["squash", "crop", "pad"],
+    short: int = 0,
+    floor: bool = False,
 ) -> View:
-    """The view of a source image (height, width) under a fit; `short` is for crop (default S)."""
+    """The view of a source image (height, width) under a fit.
+
+    short   for crop, the shorter side once scaled (default S)
+    floor   for crop, halve an odd margin downwards instead of to the even neighbour
+    """
     if fit == "squash":
         return View(source, (side, side), side, 0, 0)
     height, width = source
@@ -68,7 +78,8 @@ def view_of(
         else:
             scaled = (int(short * height / width), short)
         # Python rounds half to even, as torchvision's center_crop does.
-        top, left = round((scaled[0] - side) / 2), round((scaled[1] - side) / 2)
+        halve = math.floor if floor else round
+        top, left = halve((scaled[0] - side) / 2), halve((scaled[1] - side) / 2)
         return View(source, scaled, side, top, left)
     longest = max(height, width)
     scaled = (max(1, round(side * height / longest)), max(1, round(side * width / longest)))

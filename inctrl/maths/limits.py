@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 SMALLEST = 1e-9
 """Scores are compared on a log scale; this stands for zero."""
@@ -38,7 +38,7 @@ def prediction_limit(normal: Sequence[float], alpha: float) -> float:
     if n < 2:
         return math.inf
     logs = np.log(np.maximum(np.asarray(normal, dtype=np.float64), SMALLEST))
-    margin = stats.t.ppf(1 - alpha, n - 1) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
+    margin = special.stdtrit(n - 1, 1 - alpha) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
     # A margin of hundreds (two scores of which one is 0) means that no limit can be given.
     return math.exp(min(float(logs.mean() + margin), 700.0))
 

@@ -27,3 +27,17 @@ def nearest_similarity(query: Tensor, memory: Tensor) -> Tensor:
     if best is None:
         raise ValueError("the memory is empty")
     return best
+
+
+def nearest_patch(query: Tensor, shots: Tensor) -> tuple[int, int, int, float]:
+    """Shot, row and column of the shot patch nearest to one query patch, and its residual.
+
+    query   d         unit length
+    shots   k h w d   unit length along d
+    """
+    similarity = shots @ query
+    best = int(similarity.argmax())
+    _, rows, columns = similarity.shape
+    shot, cell = divmod(best, rows * columns)
+    distance = float((1 - similarity.flatten()[best]) / 2)
+    return shot, cell // columns, cell % columns, max(distance, 0.0)

@@ -1,0 +1,56 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
+
+
+def test_p_value_counts_scores_as_high_and_has_a_floor() -> None:
+    normal = [0.1, 0.2, 0.3]
+    assert rank_p_value(0.05, normal) == 1
+    assert rank_p_value(0.2, normal) == 3 / 4  # a tie counts
+    assert rank_p_value(9.0, normal) == 1 / 4
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
+@pytest.mark.parametrize("n", [1, 8, 9, 19, 20, 100])
+def test_limit_and_p_value_say_the_same(n: int, alpha: float) -> None:
+    normal = np.random.default_rng(n).lognormal(size=n).tolist()
+    limit = rank_limit(normal, alpha)
+    for score in [*normal, *np.linspace(0, 10, 50)]:
+        assert (score > limit) == (rank_p_value(score, normal) <= alpha)
+
+
+def test_rank_limit_keeps_its_promise_for_any_distribution() -> None:
+    random = np.random.default_rng(0)
+    draws = random.standard_cauchy((4000, 20))
+    alarms = [row[-1] > rank_limit(row[:-1].tolist(), 0.1) for row in draws]
+    assert np.mean(alarms) == pytest.approx(0.1, abs=0.015)
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_prediction_limit_keeps_its_promise_for_log_normal_scores(n: int) -> None:
+    random = np.random.default_rng(n)
+    draws = random.lognormal(-2, 0.3, (4000, n + 1))
+    alarms = [row[-1] > prediction_limit(row[:-1].tolist(), 0.1) for row in draws]
+    assert np.mean(alarms) == pytest.approx(0.1, abs=0.015)
+
+
+def test_prediction_limit_is_the_textbook_formula() -> None:
+    logs = np.array([-2.0, -1.5, -1.9])
+    expected = logs.mean() + stats.t.ppf(0.95, 2) * logs.std(ddof=1) * math.sqrt(4 / 3)
+    assert prediction_limit(np.exp(logs).tolist(), 0.05) == pytest.approx(math.exp(expected))
+
+
+def test_limits_that_cannot_be_given_are_infinite() -> None:
+    assert prediction_limit([0.3], 0.05) == math.inf
+    assert rank_limit([0.1] * 8, 0.1) == math.inf
+    assert math.isfinite(prediction_limit([0.0, 0.0], 0.05))
+
+
+def test_an_outlier_among_the_shots_is_found_and_near_equal_scores_are_not() -> None:
+    assert outliers([0.10, 0.11, 0.12, 0.40, 0.10]) == [3]
+    assert outliers([0.100, 0.101, 0.102, 0.110]) == []
+    assert outliers([0.1, 0.9, 0.1]) == []  # no majority

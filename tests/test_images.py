@@ -1,0 +1,195 @@
+"""Bad and unusual input: each is read as a person would see it, or refused in one line."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from inctrl.errors import UnreadableImage
+from inctrl.images import Window, decode, develop, open_image, shared_window
+
+
+def gradient(height: int = 12, width: int = 16) -> PIL.Image.Image:
+    values = np.linspace(0, 255, height * width * 3).reshape(height, width, 3)
+    return PIL.Image.fromarray(values.astype(np.uint8))
+
+
+def saved(path: Path, image: PIL.Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A small valid PNG header and nothing behind it: a decompression bomb's claim."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 100))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "1", "YCbCr"])
+def test_modes_without_alpha_look_as_pillow_shows_them(tmp_path: Path, mode: str) -> None:
+    suffix = "jpg" if mode == "YCbCr" else "tif"
+    path = saved(tmp_path / f"x.{suffix}", gradient().convert(mode))
+    expected = np.asarray(PIL.Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(open_image(path).rgb, expected)
+
+
+def test_a_palette_image_is_shown_in_its_colours(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.png", gradient().quantize(16))
+    expected = np.asarray(PIL.Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(open_image(path).rgb, expected)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pixels_are_white(tmp_path: Path, mode: str) -> None:
+    image = gradient().convert(mode)
+    image.putalpha(PIL.Image.new("L", image.size, 0))
+    path = saved(tmp_path / "x.png", image)
+    assert (open_image(path).rgb == 255).all()
+
+
+def test_sixteen_bits_are_not_cut_to_eight(tmp_path: Path) -> None:
+    values = np.arange(1000, 1000 + 12 * 16, dtype=np.uint16).reshape(12, 16)
+    path = saved(tmp_path / "x.tif", PIL.Image.fromarray(values))
+    picture = decode(path)
+    assert picture.deep
+    image = develop(picture)
+    assert len(np.unique(image.rgb)) > 150  # cut to 8 bits there would be one value
+    assert any("shown" in note for note in image.notes)
+
+
+def test_a_shared_window_keeps_brightness_comparable() -> None:
+    dark = decode(np.full((8, 8), 100, dtype=np.uint16) + np.arange(8, dtype=np.uint16))
+    bright = decode(np.full((8, 8), 200, dtype=np.uint16))
+    window = shared_window([dark, bright])
+    assert window is not None
+    assert develop(bright, window).rgb.mean() > develop(dark, window).rgb.mean() + 100
+    assert develop(dark, Window(0, 1000)).rgb.max() < 30
+
+
+def test_a_constant_deep_image_is_no_division_by_zero() -> None:
+    assert develop(decode(np.full((8, 8), 7, dtype=np.uint16))).rgb.shape == (8, 8, 3)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    path = saved(tmp_path / "x.jpg", gradient(), exif=exif.tobytes())
+    image = open_image(path)
+    assert image.size == (16, 12)
+    assert "turned upright by its EXIF orientation" in image.notes
+
+
+def test_the_first_frame_of_an_animation_is_used_and_said(tmp_path: Path) -> None:
+    frames = [PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
+    path = saved(tmp_path / "x.gif", frames[0], save_all=True, append_images=frames[1:])
+    image = open_image(path)
+    assert image.rgb[0, 0, 0] > 200
+    assert image.notes == ("frame 1 of 3 used",)
+
+
+def test_equal_pixels_have_equal_hashes_whatever_the_file(tmp_path: Path) -> None:
+    a = open_image(saved(tmp_path / "a.png", gradient()))
+    b = open_image(saved(tmp_path / "b.bmp", gradient()))
+    c = open_image(np.asarray(gradient()).copy())
+    d = open_image(np.asarray(gradient().rotate(90, expand=True)).copy())
+    assert a.sha256 == b.sha256 == c.sha256 != d.sha256
+
+
+def empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def text(path: Path) -> Path:
+    path.write_text("no image")
+    return path
+
+
+def truncated(path: Path) -> Path:
+    buffer = io.BytesIO()
+    gradient(200, 200).save(buffer, "JPEG")
+    path.write_bytes(buffer.getvalue()[:900])
+    return path
+
+
+def single_pixel(path: Path) -> Path:
+    return saved(path.with_suffix(".png"), PIL.Image.new("RGB", (1, 1)))
+
+
+def bomb(path: Path) -> Path:
+    path.write_bytes(png_claiming(10_000, 10_000))
+    return path
+
+
+def giant_bomb(path: Path) -> Path:
+    path.write_bytes(png_claiming(60_000, 60_000))
+    return path
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def absent(path: Path) -> Path:
+    return path
+
+
+def pickled(path: Path) -> Path:
+    path.write_bytes(b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07payload\x94.")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (empty, "empty"),
+        (text, "not an image"),
+        (truncated, "damaged"),
+        (single_pixel, "1 x 1"),
+        (bomb, "100 megapixels"),
+        (giant_bomb, "megapixels"),
+        (folder, "a folder"),
+        (absent, "No such file"),
+        (pickled, "not an image"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, make: Callable[[Path], Path], says: str
+) -> None:
+    path = make(tmp_path / "odd 'name'\n.jpg")
+    with pytest.raises(UnreadableImage, match=says) as caught:
+        open_image(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "name" in message
+
+
+def test_a_long_thin_image_is_read() -> None:
+    assert open_image(np.zeros((10, 20_000), dtype=np.uint8)).size == (10, 20_000)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 32, 32), dtype=np.uint8),
+        np.zeros((8, 8, 3), dtype=np.uint16),
+        np.full((8, 8), np.nan, dtype=np.float32),
+        np.zeros((8, 8), dtype=complex),
+        np.zeros(8, dtype=np.uint8),
+    ],
+)
+def test_arrays_of_other_kinds_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(UnreadableImage, match="array"):
+        open_image(array)
