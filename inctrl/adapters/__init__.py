@@ -1,0 +1,1 @@
+"""Trainable parts of the detectors, and the files they are saved in."""

@@ -1,0 +1,155 @@
+"""Adapters on disk: a folder with `adapter_config.json`, `adapter_model.safetensors`, a card.
+
+An adapter belongs to one backbone: its config names the backbone's fingerprint, and another
+backbone is refused, because the numbers it would give mean nothing.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import safetensors.torch
+from torch import Tensor, nn
+
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.errors import ContextMismatch, InvalidFile, OutputError
+from inctrl.protocols import Backbone
+from inctrl.registry import unknown
+from inctrl.resources import folder as shipped
+from inctrl.tensorfiles import read_state
+from inctrl.types import Fit
+
+CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What an adapter is, what it fits and where it comes from.
+
+    embed, positions   sizes of InCTRLFusion
+    text               whether it was trained with a text prior
+    shots              numbers of shots it was trained with
+    """
+
+    kind: str
+    backbone: str
+    fingerprint: str
+    image_size: int
+    layers: tuple[str, ...]
+    embed: int
+    positions: int
+    text: bool
+    fit: Fit = "squash"
+    shots: tuple[int, ...] = ()
+    data: str = ""
+    seed: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+    licence: str = ""
+    version: int = VERSION
+
+
+def user_folder() -> Path:
+    """Where imported and trained adapters are kept: `INCTRL_ADAPTERS` or the user data folder."""
+    chosen = os.environ.get("INCTRL_ADAPTERS")
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("inctrl"), "adapters")
+
+
+def installed() -> dict[str, Path]:
+    """Every adapter that can be named: shipped ones, then the user's (which win)."""
+    found: dict[str, Path] = {}
+    for place in (shipped("adapters"), user_folder()):
+        if place.is_dir():
+            found |= {p.name: p for p in sorted(place.iterdir()) if (p / CONFIG).is_file()}
+    return found
+
+
+def find(name: str) -> Path:
+    """The folder of an adapter given by name or path."""
+    path = Path(name)
+    if (path / CONFIG).is_file():
+        return path
+    known = installed()
+    if name in known:
+        return known[name]
+    if path.is_dir():
+        raise InvalidFile(f"folder {name!r} holds no {CONFIG}; it is not an adapter")
+    raise unknown(name, known, "adapter")
+
+
+def read_config(path: Path) -> AdapterConfig:
+    """The config of an adapter folder, every field checked."""
+    file = path / CONFIG
+    try:
+        stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        known = {f.name for f in fields(AdapterConfig)}
+        if stored.get("version") != VERSION or not set(stored) <= known:
+            raise InvalidFile(
+                f"{str(file)!r} has version {stored.get('version')} or unknown fields; "
+                f"this release reads version {VERSION}"
+            )
+        for name in ("layers", "shots"):
+            stored[name] = tuple(stored.get(name, ()))
+        return AdapterConfig(**stored)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
+
+
+def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, InCTRLFusion]:
+    """An adapter for this backbone; ContextMismatch for another one."""
+    config = read_config(path)
+    if config.fingerprint != backbone.fingerprint:
+        layers = ",".join(config.layers)
+        raise ContextMismatch(
+            f"adapter {str(path)!r} belongs to backbone {config.backbone!r} "
+            f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
+            f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
+        )
+    fusion = InCTRLFusion(config.embed, config.positions)
+    load_exactly(fusion, read_state(path / WEIGHTS), str(path / WEIGHTS))
+    return config, fusion
+
+
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Load a state dict; InvalidFile lists every missing, unknown or mis-shaped key."""
+    own = module.state_dict()
+    # Old checkpoints may lack the counters of batches, which no score depends on.
+    missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    shapes = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    problems = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("missing", missing), ("unknown", unexpected), ("shapes", shapes))
+        if names
+    ]
+    if problems:
+        raise InvalidFile(f"{origin!r} does not fit; {'; '.join(problems)}")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:
+    """Write an adapter folder under a temporary name, then rename; an existing one is refused."""
+    if path.exists():
+        raise OutputError(f"{str(path)!r} exists; remove it or choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".adapter-") as temporary:
+            folder = Path(temporary, path.name)
+            folder.mkdir()
+            safetensors.torch.save_file(module.state_dict(), folder / WEIGHTS)
+            text = json.dumps(asdict(config), indent=2)
+            (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+            (folder / CARD).write_text(card, encoding="utf-8")
+            folder.rename(path)
+    except OSError as error:
+        raise OutputError(f"adapter {str(path)!r} cannot be written ({error.strerror})") from None

@@ -1,0 +1,123 @@
+"""Training-free in-context detection: residuals to the k normal shots, nothing learned.
+
+Per layer every position is L2-normalised; its residual is half the cosine distance to the
+nearest position of all shots (InCTRL's patch residual, CVPR 2024, eq. 1); the layers' maps are
+averaged on the finest grid; the score is the mean of the worst 3 % of positions. Positions are
+not pooled over neighbourhoods: that costs 2 to 3 points on average (docs/accuracy.md).
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from inctrl.maths.aggregate import top_mean
+from inctrl.maths.grids import mean_map
+from inctrl.maths.neighbours import nearest_patch, unit
+from inctrl.maths.residuals import patch_residuals
+from inctrl.types import Features, Item, Match, Options, Prediction
+
+
+@dataclass(frozen=True)
+class InContextOptions:
+    """Weights of 0 switch a part off; only parts that help on many sets are on.
+
+    top_share         share of the positions whose mean is the image score
+    image_weight      times the image token's own residual, added to the score
+    position_weight   prior for matching at the same place: times the squared distance of the
+                      two places, in sides of the image, taken off the similarity
+    reverse_weight    times the residual of the shots to the query (what is missing), added
+    """
+
+    top_share: float = 0.03
+    image_weight: float = 0.0
+    position_weight: float = 0.0
+    reverse_weight: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class InContextContext:
+    """The shots' patches, one k h w d a layer, and image tokens k e; all of unit length."""
+
+    patches: tuple[Tensor, ...]
+    tokens: Tensor
+
+
+class InContext:
+    name = "incontext"
+    uses_text = False
+
+    def __init__(self, options: InContextOptions | None = None) -> None:
+        self._options = options or InContextOptions()
+
+    @property
+    def options(self) -> Options:
+        return asdict(self._options)
+
+    def prepare(self, references: Features, item: Item) -> InContextContext:  # noqa: ARG002
+        return InContextContext(tuple(map(unit, references.patches)), unit(references.image))
+
+    def score(self, queries: Features, context: InContextContext) -> Prediction:
+        options = self._options
+        layers = [(unit(q), s) for q, s in zip(queries.patches, context.patches, strict=True)]
+        maps = [self._residual_map(query, shots) for query, shots in layers]
+        anomaly_map = mean_map(maps)
+        score = top_mean(anomaly_map.flatten(1), options.top_share)
+        if options.image_weight:
+            score = score + options.image_weight * patch_residuals(
+                unit(queries.image)[:, None], context.tokens
+            ).squeeze(1)
+        if options.reverse_weight:
+            score = score + options.reverse_weight * self._reverse_score(layers)
+        return Prediction(score=score, anomaly_map=anomaly_map)
+
+    def nearest(self, query: Features, context: InContextContext, cell: tuple[int, int]) -> Match:
+        """By the finest layer, whose cells are the map's."""
+        patch = unit(query.patches[0][0, cell[0], cell[1]])
+        return Match(*nearest_patch(patch, context.patches[0]))
+
+    def pack(self, context: InContextContext) -> dict[str, Tensor]:
+        layers = {f"patches{i:02d}": patches for i, patches in enumerate(context.patches)}
+        return {"tokens": context.tokens, **layers}
+
+    def unpack(self, tensors: dict[str, Tensor]) -> InContextContext:
+        layers = sorted(name for name in tensors if name.startswith("patches"))
+        return InContextContext(tuple(tensors[name] for name in layers), tensors["tokens"])
+
+    def _residual_map(self, query: Tensor, shots: Tensor) -> Tensor:
+        """query b h w d, shots k h w d -> b h w."""
+        memory = self._placed(shots, query=False).flatten(0, 2)
+        residuals = patch_residuals(self._placed(query, query=True).flatten(1, 2), memory)
+        return residuals.reshape(query.shape[:3])
+
+    def _reverse_score(self, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """b: the least, over the shots, of how much of a shot has no match in the query."""
+        per_shot: list[Tensor] = []
+        for shot in range(layers[0][1].shape[0]):
+            maps = []
+            for query, shots in layers:
+                mine = self._placed(shots[shot : shot + 1], query=True).flatten(1, 2)
+                theirs = self._placed(query, query=False).flatten(1, 2)
+                maps.append(patch_residuals(mine, theirs).unflatten(1, query.shape[1:3]))
+            per_shot.append(top_mean(mean_map(maps).flatten(1), self._options.top_share))
+        return torch.stack(per_shot).amin(dim=0)
+
+    def _placed(self, patches: Tensor, *, query: bool) -> Tensor:
+        """... h w d -> ... h w d+4, whose inner products are <q, r> - weight * |place - place|^2.
+
+        The square is written out, so that the prior costs four more channels and no search of
+        its own: -w|a - b|^2 = 2w a.b - w|a|^2 - w|b|^2.
+        """
+        weight = self._options.position_weight
+        if not weight:
+            return patches
+        rows, columns = patches.shape[-3:-1]
+        y = (torch.arange(rows, device=patches.device) + 0.5) / rows
+        x = (torch.arange(columns, device=patches.device) + 0.5) / columns
+        place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)
+        square, one = place.square().sum(-1, keepdim=True), torch.ones(rows, columns, 1)
+        if query:
+            extra = torch.cat([2 * weight * place, -weight * square, one.to(place)], dim=-1)
+        else:
+            extra = torch.cat([place, one.to(place), -weight * square], dim=-1)
+        return torch.cat([patches, extra.expand(*patches.shape[:-1], 4)], dim=-1)

@@ -1,0 +1,93 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from fakes import FakeBackbone
+
+from inctrl.adapters import file
+from inctrl.adapters.file import AdapterConfig
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, OutputError, UsageError
+
+CONFIG = AdapterConfig(
+    kind="inctrl",
+    backbone="fake",
+    fingerprint="fake-1",
+    image_size=32,
+    layers=("fine", "coarse"),
+    embed=8,
+    positions=64,
+    text=False,
+    shots=(2, 4),
+    metrics={"auroc": 90.5},
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    file.save(tmp_path / "one", CONFIG, InCTRLFusion(8, 64), "# card\n")
+    return tmp_path / "one"
+
+
+def test_an_adapter_comes_back_as_it_was_saved(saved: Path) -> None:
+    config, fusion = file.load(saved, FakeBackbone())
+    torch.manual_seed(0)
+    same = InCTRLFusion(8, 64).state_dict()
+    assert config == CONFIG
+    assert all(torch.equal(tensor, same[name]) for name, tensor in fusion.state_dict().items())
+    assert sorted(p.name for p in saved.iterdir()) == sorted([file.CONFIG, file.WEIGHTS, file.CARD])
+
+
+def test_another_backbone_is_refused(saved: Path) -> None:
+    with pytest.raises(ContextMismatch, match="belongs to backbone 'fake'"):
+        file.load(saved, FakeBackbone("fake-2"))
+
+
+def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
+    text = json.loads((saved / file.CONFIG).read_text())
+    (saved / file.CONFIG).write_text(json.dumps({**text, "positions": 65}))
+    with pytest.raises(
+        InvalidFile, match=r"map_head.linear1.weight \(128, 64\) instead of \(128, 65\)"
+    ):
+        file.load(saved, FakeBackbone())
+    with pytest.raises(InvalidFile, match=r"missing: bottleneck.down.weight.*unknown: surprise"):
+        file.load_exactly(InCTRLFusion(8, 64), {"surprise": torch.zeros(1)}, "here")
+
+
+def test_weights_that_are_damaged_or_absent_are_named(saved: Path) -> None:
+    (saved / file.WEIGHTS).write_bytes(b"nonsense")
+    with pytest.raises(InvalidFile, match="adapter_model.safetensors"):
+        file.load(saved, FakeBackbone())
+    (saved / file.WEIGHTS).unlink()
+    with pytest.raises(MissingModel, match="adapter_model.safetensors"):
+        file.load(saved, FakeBackbone())
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"version": 2}', '{"version": 1, "colour": 3}', '{"version": 1}']
+)
+def test_a_config_that_is_none_is_refused(saved: Path, text: str) -> None:
+    (saved / file.CONFIG).write_text(text)
+    with pytest.raises(InvalidFile, match="adapter_config.json"):
+        file.read_config(saved)
+
+
+def test_adapters_are_found_by_name_and_by_folder(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INCTRL_ADAPTERS", str(saved.parent))
+    assert file.find("one") == file.find(str(saved)) == saved
+    with pytest.raises(UsageError, match="did you mean 'one'"):
+        file.find("ome")
+    with pytest.raises(InvalidFile, match="holds no adapter_config.json"):
+        file.find(str(saved.parent))
+
+
+def test_an_existing_folder_is_not_overwritten(saved: Path) -> None:
+    with pytest.raises(OutputError, match="exists"):
+        file.save(saved, replace(CONFIG, seed=1), InCTRLFusion(8, 64), "")
+    assert file.read_config(saved) == CONFIG
+    assert [p.name for p in saved.parent.iterdir()] == ["one"]

@@ -1,0 +1,146 @@
+import pytest
+import torch
+from fakes import FakeBackbone
+
+from inctrl.detectors import build_detector
+from inctrl.detectors.incontext import InContext, InContextOptions
+from inctrl.errors import UsageError
+from inctrl.types import Features, Item
+
+ITEM = Item("thing")
+
+
+def features(count: int, seed: int = 0) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    return FakeBackbone().encode_images(torch.randn(count, 3, 32, 32, generator=generator))
+
+
+def loop_map(query: Features, shots: Features, weight: float = 0.0) -> torch.Tensor:
+    """One image, straight from the definition: every position against every position."""
+    maps = []
+    for q, s in zip(query.patches, shots.patches, strict=True):
+        rows, columns = q.shape[1:3]
+        values = torch.zeros(rows, columns)
+        for r in range(rows):
+            for c in range(columns):
+                best = -9.0
+                for k in range(len(s)):
+                    for y in range(rows):
+                        for x in range(columns):
+                            cosine = torch.cosine_similarity(q[0, r, c], s[k, y, x], dim=0)
+                            away = ((r - y) / rows) ** 2 + ((c - x) / columns) ** 2
+                            best = max(best, float(cosine) - weight * away)
+                values[r, c] = (1 - best) / 2
+        maps.append(values[None, None])
+    size = maps[0].shape[-2:]
+    resized = [torch.nn.functional.interpolate(m, size=size, mode="bilinear") for m in maps]
+    return torch.stack(resized).mean(0)[0, 0]
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_map_is_the_definition(weight: float) -> None:
+    query, shots = features(1, 1), features(2)
+    detector = InContext(InContextOptions(position_weight=weight))
+    prediction = detector.score(query, detector.prepare(shots, ITEM))
+    torch.testing.assert_close(prediction.anomaly_map[0], loop_map(query, shots, weight))
+    highest = prediction.anomaly_map.flatten().topk(2).values.mean()  # 3 % of 64 positions
+    torch.testing.assert_close(prediction.score[0], highest)
+
+
+def test_a_shot_itself_scores_zero() -> None:
+    shots, detector = features(3), InContext()
+    prediction = detector.score(shots, detector.prepare(shots, ITEM))
+    torch.testing.assert_close(prediction.score, torch.zeros(3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"image_weight": 0.5},
+        {"reverse_weight": 0.5},
+        {"position_weight": 1.0},
+        {"image_weight": 0.5, "reverse_weight": 0.5, "position_weight": 1.0},
+    ],
+)
+def test_scores_do_not_depend_on_the_batch(options: dict[str, float]) -> None:
+    queries, detector = features(5, 1), InContext(InContextOptions(**options))
+    context = detector.prepare(features(3), ITEM)
+    together = detector.score(queries, context)
+    alone = [detector.score(queries[i : i + 1], context) for i in range(5)]
+    one_by_one = torch.cat([p.score for p in alone])
+    torch.testing.assert_close(together.score, one_by_one, atol=1e-6, rtol=0)
+    maps = torch.cat([p.anomaly_map for p in alone])
+    torch.testing.assert_close(together.anomaly_map, maps, atol=1e-6, rtol=0)
+
+
+def test_shots_in_another_order_or_twice_change_nothing() -> None:
+    queries, shots, detector = features(2, 1), features(3), InContext()
+    scores = [
+        detector.score(queries, detector.prepare(shots[rows], ITEM)).score
+        for rows in ([0, 1, 2], [2, 0, 1], [0, 1, 2, 2, 1])
+    ]
+    torch.testing.assert_close(scores[0], scores[1])
+    torch.testing.assert_close(scores[0], scores[2])
+
+
+def test_reverse_residual_sees_what_is_missing() -> None:
+    """A query that shows half of the shot twice has nothing new, but lacks the other half."""
+    shot = torch.zeros(1, 3, 32, 32)
+    shot[..., 16:] = 1
+    query = torch.zeros(1, 3, 32, 32)
+    backbone = FakeBackbone()
+    plain, reverse = InContext(), InContext(InContextOptions(reverse_weight=1.0))
+    scores = [
+        float(
+            d.score(
+                backbone.encode_images(query), d.prepare(backbone.encode_images(shot), ITEM)
+            ).score
+        )
+        for d in (plain, reverse)
+    ]
+    assert scores[0] < 1e-6
+    assert scores[1] > 0.1
+
+
+def test_a_constant_image_is_finite() -> None:
+    black = Features((torch.zeros(1, 4, 4, 3), torch.zeros(1, 2, 2, 3)), torch.zeros(1, 3))
+    detector = InContext()
+    assert torch.isfinite(detector.score(black, detector.prepare(black, ITEM)).score).all()
+
+
+@pytest.mark.parametrize("k", [1, 512])
+def test_any_number_of_shots(k: int) -> None:
+    detector = InContext()
+    prediction = detector.score(features(1, 1), detector.prepare(features(k), ITEM))
+    assert prediction.anomaly_map.shape == (1, 8, 8)
+    assert torch.isfinite(prediction.score).all()
+
+
+def test_the_nearest_patch_is_named() -> None:
+    shots, detector = features(3), InContext()
+    match = detector.nearest(shots[1:2], detector.prepare(shots, ITEM), (4, 6))
+    assert (match.shot, match.row, match.column) == (1, 4, 6)
+
+
+def test_a_packed_context_gives_the_same_scores() -> None:
+    queries, detector = features(2, 1), InContext()
+    context = detector.prepare(features(2), ITEM)
+    again = detector.unpack(detector.pack(context))
+    assert torch.equal(detector.score(queries, context).score, detector.score(queries, again).score)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"top_shar": "0.1"}, "did you mean 'top_share'"), ({"top_share": "much"}, "not a float")],
+)
+def test_wrong_options_are_named(options: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        build_detector("incontext", options)
+
+
+def test_unknown_detectors_are_named_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'incontext'"):
+        build_detector("incontex")
+    with pytest.raises(UsageError, match="needs a trained adapter"):
+        build_detector("inctrl")
