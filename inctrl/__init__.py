@@ -1,3 +1,47 @@
-"""Few-shot visual anomaly detection: k normal images in, score, verdict and heat map out."""
+"""Few-shot visual anomaly detection: k normal images in, score, verdict and heat map out.
+
+import inctrl
+fitted = inctrl.Inspector.load("tiny").fit(["ok1.png", "ok2.png"])
+for result in fitted.inspect(["query.png"]):
+    print(result.verdict, result.score)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inctrl.backbones import load_backbone as load_backbone
+    from inctrl.contexts import load_context as load_context
+    from inctrl.contexts import save_context as save_context
+    from inctrl.errors import InctrlError as InctrlError
+    from inctrl.images import open_image as open_image
+    from inctrl.inspector import FittedInspector as FittedInspector
+    from inctrl.inspector import Inspector as Inspector
+    from inctrl.types import Failure as Failure
+    from inctrl.types import Result as Result
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "FittedInspector": "inctrl.inspector",
+    "Failure": "inctrl.types",
+    "InctrlError": "inctrl.errors",
+    "Inspector": "inctrl.inspector",
+    "Result": "inctrl.types",
+    "load_backbone": "inctrl.backbones",
+    "load_context": "inctrl.contexts",
+    "open_image": "inctrl.images",
+    "save_context": "inctrl.contexts",
+}
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are loaded on first use: importing inctrl loads no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'inctrl' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Where images come from: folders, few-shot lists, views of a shot."""

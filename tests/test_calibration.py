@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+
+from inctrl.calibration import MOST_SHOTS, Calibration, calibrate
+from inctrl.detectors.incontext import InContext
+from inctrl.types import Features, Item
+
+ITEM = Item("thing")
+
+
+def features(count: int, seed: int = 0, spread: float = 0.3) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.randn(1, 4, 4, 6, generator=torch.Generator().manual_seed(99))
+    patches = base + spread * torch.randn(count, 4, 4, 6, generator=generator)
+    return Features((patches,), patches.mean((1, 2)))
+
+
+def calibrated(shots: Features, alpha: float = 0.1, views: Features | None = None) -> Calibration:
+    names = tuple(f"shot{i}" for i in range(len(shots)))
+    return calibrate(InContext(), shots, ITEM, alpha, lambda: views or _never(), names)
+
+
+def _never() -> Features:
+    raise AssertionError("views are for a single shot")
+
+
+def test_a_shot_is_never_scored_against_a_bank_that_holds_it() -> None:
+    shots = features(4)
+    detector = InContext()
+    expected = [
+        float(
+            detector.score(
+                shots[i : i + 1], detector.prepare(shots[[j for j in range(4) if j != i]], ITEM)
+            ).score
+        )
+        for i in range(4)
+    ]
+    assert calibrated(shots).scores == pytest.approx(expected)
+    assert min(expected) > 0.01  # against themselves they would be 0
+
+
+def test_few_shots_give_a_prediction_limit_and_many_a_rank() -> None:
+    assert calibrated(features(8), alpha=0.1).method == "prediction"
+    assert calibrated(features(9), alpha=0.1).method == "rank"
+    assert calibrated(features(20), alpha=0.05).method == "rank"
+
+
+@pytest.mark.parametrize("k", [2, 4, 8, 24])
+def test_held_out_normals_are_called_anomalous_about_as_often_as_wanted(k: int) -> None:
+    detector, alarms = InContext(), []
+    for seed in range(60):
+        shots, held_out = features(k, seed), features(20, 1000 + seed)
+        calibration = calibrated(shots, alpha=0.1)
+        scores = detector.score(held_out, detector.prepare(shots, ITEM)).score.tolist()
+        alarms += [calibration.judge(score) == "anomalous" for score in scores]
+    assert 0.02 < sum(alarms) / len(alarms) < 0.16
+
+
+def test_verdicts_follow_the_limit() -> None:
+    calibration = Calibration(0.1, "prediction", (0.1, 0.2, 0.15), 0.3, 0.3, 0.0, 0.1)
+    assert [calibration.judge(s) for s in (0.05, 0.2, 0.25, 0.31)] == [
+        "normal",
+        "normal",
+        "undecided",
+        "anomalous",
+    ]
+    assert calibration.p_value(0.25) == calibration.p_floor == 0.25
+
+
+def test_one_shot_never_calls_anything_anomalous() -> None:
+    shot = features(1)
+    views = Features((shot.patches[0] + 0.01 * torch.randn(8, 4, 4, 6),), shot.image.expand(8, -1))
+    calibration = calibrated(shot, views=views)
+    assert calibration.method == "views"
+    assert math.isfinite(calibration.threshold)
+    assert calibration.judge(0.9) == "undecided"
+    assert "one shot" in calibration.warnings[0]
+
+
+def test_a_shot_unlike_the_others_is_named() -> None:
+    shots = features(6, spread=0.1)
+    odd = Features((torch.cat([shots.patches[0][:5], -shots.patches[0][5:]]),), shots.image)
+    assert any("'shot5' is unlike" in warning for warning in calibrated(odd).warnings)
+    assert not calibrated(shots).warnings
+
+
+def test_copies_are_said_to_tell_little() -> None:
+    shots = features(4, spread=1e-4)
+    assert any("nearly copies" in warning for warning in calibrated(shots).warnings)
+
+
+def test_many_shots_are_left_out_in_turn_up_to_a_bound() -> None:
+    calibration = calibrated(features(MOST_SHOTS + 10))
+    assert len(calibration.scores) == MOST_SHOTS
+    assert calibration.scores == calibrated(features(MOST_SHOTS + 10)).scores
+
+
+def test_the_pixel_limit_is_the_threshold_where_score_and_map_share_a_scale() -> None:
+    calibration = calibrated(features(5))
+    assert calibration.pixel_limit == pytest.approx(calibration.threshold)
+    assert calibration.map_low < calibration.pixel_limit < calibration.map_high

@@ -1,0 +1,237 @@
+import logging
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from fakes import FakeBackbone
+
+from inctrl.backbones.features import FeatureCache
+from inctrl.contexts import load_context, save_context
+from inctrl.detectors.incontext import InContext, InContextOptions
+from inctrl.errors import ContextMismatch, InvalidFile, OutputError, UnreadableImage, UsageError
+from inctrl.inspector import Inspector
+from inctrl.types import Failure, Fit, Result
+
+
+def photograph(seed: int, size: tuple[int, int] = (40, 60), spot: bool = False) -> np.ndarray:
+    """A noisy gray field; the spot is a red square at rows 10-20, columns 30-45."""
+    random = np.random.default_rng(seed)
+    pixels = random.normal(120, 8, (*size, 3)).clip(0, 255).astype(np.uint8)
+    if spot:
+        pixels[10:20, 30:45] = (250, 20, 20)
+    return pixels
+
+
+def inspector(**options: object) -> Inspector:
+    return Inspector(backbone=FakeBackbone(), detector=InContext(), **options)  # type: ignore[arg-type]
+
+
+SHOTS = [photograph(seed) for seed in range(5)]
+
+
+def test_the_main_job() -> None:
+    fitted = inspector().fit(SHOTS)
+    good, bad = fitted.inspect([photograph(50), photograph(51, spot=True)])
+    assert good.verdict != "anomalous"
+    assert good.regions == ()
+    assert bad.verdict == "anomalous"
+    assert bad.score > bad.threshold > good.score
+    assert bad.p_value == bad.p_floor == 1 / 6
+    assert bad.anomaly_map.shape == (40, 60)
+    assert bad.anomaly_map.dtype == np.float32
+    row, column = np.unravel_index(bad.anomaly_map.argmax(), bad.anomaly_map.shape)
+    assert 8 <= row < 22
+    assert 28 <= column < 47
+    box = bad.regions[0].box
+    assert box.left < 38 < box.right
+    assert box.top < 15 < box.bottom
+
+
+def test_evidence_names_the_nearest_normal_patch() -> None:
+    fitted = inspector().fit(SHOTS)
+    [result] = fitted.inspect([photograph(51, spot=True)])
+    evidence = result.evidence
+    assert evidence is not None
+    assert evidence.distance > evidence.normal_distance
+    assert evidence.query_box.left < 45
+    assert evidence.query_box.right > 30
+    assert evidence.shot_name == fitted.shots[evidence.shot].name
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (300, 9), (5, 200)])
+def test_maps_come_back_at_the_size_of_the_image(fit: Fit, size: tuple[int, int]) -> None:
+    fitted = inspector(fit_mode=fit).fit([photograph(s, size) for s in range(3)])
+    [result] = fitted.inspect([photograph(9, size)])
+    assert result.anomaly_map.shape == size
+    assert np.isfinite(result.anomaly_map).all()
+
+
+def test_one_by_one_equals_batches_of_any_size() -> None:
+    queries = [photograph(seed, spot=seed % 2 == 0) for seed in range(20, 31)]
+    scores = [
+        [r.score for r in inspector(batch=batch).fit(SHOTS).inspect(queries)]
+        for batch in (1, 3, 8, 64)
+    ]
+    for other in scores[1:]:
+        assert other == pytest.approx(scores[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 70])
+def test_any_number_of_shots(k: int) -> None:
+    fitted = inspector().fit([photograph(seed) for seed in range(k)])
+    [result] = fitted.inspect([photograph(99, spot=True)])
+    assert result.verdict == ("undecided" if k == 1 else "anomalous")
+
+
+def test_an_unreadable_query_fails_alone(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    fitted = inspector(batch=2).fit(SHOTS)
+    queries = [photograph(20), broken, photograph(21), broken, broken]
+    outcomes = list(fitted.stream(queries))
+    assert [isinstance(o, Failure) for o in outcomes] == [False, True, False, True, True]
+    assert isinstance(outcomes[1], Failure)
+    assert outcomes[1].name == str(broken)
+    with pytest.raises(UnreadableImage, match="broken.png"):
+        fitted.inspect(queries)
+
+
+def test_a_crop_that_would_see_a_sliver_is_refused() -> None:
+    fitted = inspector(fit_mode="crop").fit(SHOTS)
+    [outcome] = fitted.stream([np.zeros((4, 15_000_000), dtype=np.uint8)])
+    assert isinstance(outcome, Failure)
+    assert "too elongated" in outcome.error
+
+
+def test_unreadable_and_equal_shots_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    with caplog.at_level(logging.WARNING, "inctrl"):
+        fitted = inspector().fit([SHOTS[0], broken, SHOTS[1], SHOTS[0], SHOTS[2]])
+    assert len(fitted.shots) == 3
+    warnings = " ".join(fitted.calibration.warnings)
+    assert "broken.png" in warnings
+    assert "counted once" in warnings
+    assert "counted once" in caplog.text
+
+
+def test_no_usable_shot_is_an_error(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    for normals in ([], [broken]):
+        with pytest.raises(UsageError, match="no normal image can be used"):
+            inspector().fit(normals)
+
+
+def test_a_query_that_is_also_a_shot_is_said() -> None:
+    [result] = inspector().fit(SHOTS).inspect([SHOTS[2]])
+    assert result.score < 1e-6
+    assert any("also the normal shot" in note for note in result.notes)
+
+
+def test_sixteen_bit_queries_are_shown_in_the_window_of_the_shots(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+
+    def deep(level: float, name: str) -> Path:
+        values = random.normal(level, 40, (32, 32)).astype(np.uint16)
+        PIL.Image.fromarray(values).save(tmp_path / name)
+        return tmp_path / name
+
+    fitted = inspector().fit([deep(1000, f"{i}.tif") for i in range(4)])
+    same, brighter = fitted.inspect([deep(1000, "same.tif"), deep(1300, "brighter.tif")])
+    assert brighter.image.rgb.mean() > same.image.rgb.mean() + 50
+    assert brighter.score > same.score
+
+
+def test_remembered_features_are_not_computed_again(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    first, second = inspector(cache=cache), inspector(cache=cache)
+    queries = [photograph(seed) for seed in range(20, 24)]
+    before = [r.score for r in first.fit(SHOTS).inspect(queries)]
+    after = [r.score for r in second.fit(SHOTS).inspect(queries)]
+    assert before == after
+    assert isinstance(first.backbone, FakeBackbone)
+    assert isinstance(second.backbone, FakeBackbone)
+    assert first.backbone.encoded == len(SHOTS) + len(queries)
+    assert second.backbone.encoded == 0
+
+
+def test_a_prepared_context_encodes_no_reference_again() -> None:
+    one = inspector()
+    fitted = one.fit(SHOTS)
+    assert isinstance(one.backbone, FakeBackbone)
+    before = one.backbone.encoded
+    fitted.inspect([photograph(20)])
+    assert one.backbone.encoded == before + 1
+
+
+def test_a_saved_context_gives_the_same_results(tmp_path: Path) -> None:
+    one = inspector()
+    fitted, query = one.fit(SHOTS, item="field"), photograph(51, spot=True)
+    save_context(fitted, tmp_path / "field")
+    [before], [after] = (
+        fitted.inspect([query]),
+        load_context(one, tmp_path / "field").inspect([query]),
+    )
+    assert isinstance(after, Result)
+    assert (after.score, after.threshold, after.verdict) == (
+        before.score,
+        before.threshold,
+        before.verdict,
+    )
+    assert after.evidence == before.evidence
+    with pytest.raises(OutputError, match="exists"):
+        save_context(fitted, tmp_path / "field")
+
+
+def test_a_context_of_another_backbone_or_options_is_refused(tmp_path: Path) -> None:
+    save_context(inspector().fit(SHOTS), tmp_path / "c")
+    other = Inspector(backbone=FakeBackbone("fake-2"), detector=InContext())
+    with pytest.raises(ContextMismatch, match="fingerprint"):
+        load_context(other, tmp_path / "c")
+    other = Inspector(FakeBackbone(), InContext(InContextOptions(top_share=0.5)))
+    with pytest.raises(ContextMismatch, match="options"):
+        load_context(other, tmp_path / "c")
+
+
+def test_a_damaged_context_is_refused(tmp_path: Path) -> None:
+    save_context(inspector().fit(SHOTS), tmp_path / "c")
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "c/shots/0001.png")
+    with pytest.raises(InvalidFile, match="not those"):
+        load_context(inspector(), tmp_path / "c")
+    (tmp_path / "c/context.json").write_text("{")
+    with pytest.raises(InvalidFile, match="cannot be read"):
+        load_context(inspector(), tmp_path / "c")
+    with pytest.raises(UsageError, match="no saved context"):
+        load_context(inspector(), tmp_path)
+
+
+def test_the_card_names_all_that_made_a_result() -> None:
+    card = inspector().fit(SHOTS, item="field").card
+    assert (card.backbone, card.fingerprint, card.detector) == ("fake", "fake-1", "incontext")
+    assert len(card.shots) == len(set(card.shots)) == 5
+    assert card.options["top_share"] == 0.03
+    assert card.text_prior.startswith("off")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"backbone": "tinny"}, "did you mean 'tiny'"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"fit": "stretch"}, "fit"),
+        ({"detector": "patchcor"}, "unknown detector"),
+        ({"adapter": "none-such"}, "unknown adapter"),
+        ({"device": "abacus"}, "abacus"),
+        ({"image_size": 100}, "multiple of 32"),
+        ({"layers": ["stride3"]}, "stride"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Inspector.load(cache="off", **arguments)  # type: ignore[arg-type]
