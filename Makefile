@@ -9,7 +9,11 @@ DATA   ?= ../shared/data
 .PHONY: demo test test-slow lint benchmarks constraints clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m demos.detect
+	@for item in brick gravel; do \
+	  echo; echo "$$item:"; \
+	  $(BIN)/inctrl detect demos/images/$$item/query --normal demos/images/$$item/normal \
+	    --item $$item --out runs/demo/$$item --overwrite || exit $$?; \
+	done
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n auto -m "not slow"

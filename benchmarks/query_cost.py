@@ -1,0 +1,78 @@
+"""What a query costs against a prepared context, as a ratio to the bare image tower.
+
+    python -m benchmarks.query_cost [--repeats 200]
+
+Both are timed in turn in one run, on the same pixels, one image at a time: the bare tower is the
+model's own forward pass with its class head; a query is the encoding plus the detector's score.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.machine import describe
+from inctrl import Inspector
+from inctrl.types import Item
+
+SHOTS = (1, 2, 4, 8, 64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    inspector = Inspector.load("tiny", cache="off", device="cpu")
+    backbone: Any = inspector.backbone
+    size = backbone.image_size
+    pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    shots = torch.randn(max(SHOTS), 3, size, size, generator=torch.Generator().manual_seed(1))
+    features = backbone.encode_images(shots)
+    print(f"{describe()}\ntiny at {size} px, {args.repeats} pairs in turn, seed 0\n")
+    for k in SHOTS:
+        context = inspector.detector.prepare(features[:k], Item("object"))
+
+        def query(context: Any = context) -> Tensor:
+            return inspector.detector.score(backbone.encode_images(pixels), context).score
+
+        tower, whole = in_turn(lambda: bare(backbone, pixels), query, args.repeats)
+        ratios = sorted(b / a for a, b in zip(tower, whole, strict=True))
+        low, high = ratios[len(ratios) // 20], ratios[-len(ratios) // 20]
+        print(
+            f"k={k:<4} bare tower {1e3 * statistics.median(tower):6.2f} ms   "
+            f"query {1e3 * statistics.median(whole):6.2f} ms   "
+            f"ratio {statistics.median(whole) / statistics.median(tower):.3f} "
+            f"(pairs: median {statistics.median(ratios):.3f}, 90 % in {low:.2f}-{high:.2f})"
+        )
+
+
+@torch.inference_mode()
+def bare(backbone: Any, pixels: Tensor) -> Tensor:
+    """The model as timm runs it, in the same memory format."""
+    output: Tensor = backbone._model(pixels.contiguous(memory_format=torch.channels_last))
+    return output
+
+
+def in_turn(
+    first: Callable[[], object], second: Callable[[], object], repeats: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of each call, alternating so that a busy machine disturbs both alike."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.inference_mode():
+        for repeat in range(repeats + 10):
+            for call, kept in zip((first, second), times, strict=True):
+                started = time.perf_counter()
+                call()
+                if repeat >= 10:  # the first ones warm up
+                    kept.append(time.perf_counter() - started)
+    return times
+
+
+if __name__ == "__main__":
+    main()

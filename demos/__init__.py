@@ -1,0 +1,1 @@
+"""Short examples on the public API, and the photographs they run on."""

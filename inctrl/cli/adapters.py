@@ -1,0 +1,105 @@
+"""`inctrl adapters`: list, show and import adapters."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from inctrl.cli.options import add_common_options
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    parser = commands.add_parser(
+        "adapters", help="list, show and import adapters", description=__doc__
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the adapters that can be named")
+    add_common_options(listing)
+    listing.set_defaults(run=run_list)
+    show = actions.add_parser("show", help="what an adapter is and where it comes from")
+    show.add_argument("name", help="name or folder")
+    add_common_options(show)
+    show.set_defaults(run=run_show)
+    imports = actions.add_parser(
+        "import",
+        help="make an adapter of an official InCTRL checkpoint",
+        description="Read the trained part of an official InCTRL checkpoint (checkpoint.pyth). "
+        "The CLIP weights in the same file serve as the backbone: the card says how to load them.",
+    )
+    imports.add_argument("checkpoint", type=Path, help="the checkpoint file")
+    imports.add_argument("--name", help="name to import it under (default: the file's)")
+    imports.add_argument(
+        "--model",
+        default="ViT-B-16-plus-240",
+        help="open_clip model of its CLIP weights (default: %(default)s)",
+    )
+    imports.add_argument("--shots", type=int, action="append", help="k it was trained with")
+    imports.add_argument("--data", default="", help="what it was trained on")
+    add_common_options(imports)
+    imports.set_defaults(run=run_import)
+
+
+def run_list(args: argparse.Namespace) -> int:  # noqa: ARG001
+    from inctrl.adapters import file
+
+    found = file.installed()
+    for name, path in found.items():
+        config = file.read_config(path)
+        sys.stdout.write(f"{name}\t{config.kind}\t{config.backbone}\t{config.data}\n")
+    if not found:
+        sys.stderr.write(
+            f"no adapters in {file.user_folder()}; `inctrl adapters import` makes one\n"
+        )
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from inctrl.adapters import file
+
+    path = file.find(args.name)
+    described = {"path": str(path), **asdict(file.read_config(path))}
+    sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    from inctrl.adapters import file, released
+    from inctrl.backbones import load_backbone
+    from inctrl.tensorfiles import read_state
+
+    checkpoint: Path = args.checkpoint
+    fusion = released.fusion_from(read_state(checkpoint), str(checkpoint))
+    spec = f"openclip:{args.model}/{checkpoint.resolve()}"
+    backbone = load_backbone(spec, device="cpu")
+    config = file.AdapterConfig(
+        kind="inctrl",
+        backbone=spec,
+        fingerprint=backbone.fingerprint,
+        image_size=backbone.image_size,
+        layers=backbone.layers,
+        embed=fusion.embed,
+        positions=fusion.positions,
+        text=True,
+        fit="crop",
+        shots=tuple(args.shots or ()),
+        data=args.data,
+        source=f"imported from {checkpoint.name}",
+        licence="that of the checkpoint; the InCTRL code is Apache-2.0",
+    )
+    path = file.user_folder() / (args.name or checkpoint.stem)
+    file.save(path, config, fusion, _card(config, path.name))
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _card(config: Any, name: str) -> str:
+    return (
+        f"# {name}\n\nThe trained part of an official InCTRL checkpoint ({config.source}).\n\n"
+        f"    inctrl detect QUERY... --normal DIR --adapter {name} --fit crop \\\n"
+        f"        --backbone {config.backbone}\n\n"
+        f"Positions {config.positions}, embedding {config.embed}, layers "
+        f"{', '.join(config.layers)}. Licence: {config.licence}.\n"
+    )

@@ -1,0 +1,253 @@
+"""`inctrl detect`: score queries against k normal images, and write scores, maps and a report."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from inctrl.inspector import FittedInspector, Input, Inspector
+    from inctrl.reporting import RunInfo
+    from inctrl.reporting.run import AnyRow
+    from inctrl.types import Failure, Result
+
+EXAMPLES = """examples:
+  inctrl detect query.png --normal good1.png good2.png good3.png good4.png
+  inctrl detect incoming/ --normal good/ --recursive --out runs/monday
+  inctrl detect query.png --normal good/ --save-context bottle-cap
+  inctrl detect query.png --context bottle-cap --fail-on anomalous
+"""
+DEFAULT_OUT = Path("runs", "detect")
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    parser = commands.add_parser(
+        "detect",
+        help="score queries against k normal images",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
+    normal = parser.add_argument_group("what is normal")
+    source = normal.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--normal",
+        nargs="+",
+        metavar="DIR|FILE",
+        help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release",
+    )
+    source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
+    normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
+    normal.add_argument("--item", default="object", help="what the images show, in words")
+    normal.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="values shown as black and white in images of more than 8 bits (default: from shots)",
+    )
+    add_backbone_options(parser)
+    _add_detector_options(parser)
+    _add_output_options(parser)
+    add_common_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_detector_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("detector")
+    group.add_argument("--detector", help="incontext (default), or inctrl with an adapter")
+    group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
+    group.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the detector, such as top_share=0.01",
+    )
+    group.add_argument(
+        "--fit",
+        choices=("squash", "crop", "pad"),
+        help="how an image becomes a square (default: squash, or the adapter's)",
+    )
+    group.add_argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        help="wanted share of normal images called anomalous (default: %(default)s)",
+    )
+    group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
+    group.add_argument(
+        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
+    )
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input and output")
+    group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="fresh folder (default: runs/detect-N)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace the --out of a former run")
+    group.add_argument("--json", action="store_true", help="print scores.json on stdout")
+    group.add_argument(
+        "--fail-on",
+        choices=("none", "anomalous"),
+        default="none",
+        help="exit code 3 if any query is anomalous (default: none)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from inctrl.data.folders import expand
+    from inctrl.reporting import RunWriter
+
+    started = time.perf_counter()
+    queries = expand(args.queries, recursive=args.recursive)
+    fitted = _fitted(args)
+    info = _run_info(fitted, time.perf_counter() - started)
+    with RunWriter(_out(args.out), info, overwrite=args.overwrite) as writer:
+        for outcome in _with_progress(fitted.stream(queries), len(queries), args.quiet):
+            writer.add(outcome)
+            if not args.json:
+                _print_outcome(outcome)
+    if fitted.inspector.cache:
+        fitted.inspector.cache.prune()
+    if args.json:
+        sys.stdout.write((writer.out / "scores.json").read_text(encoding="utf-8"))
+    if not args.quiet:
+        sys.stderr.write(f"report: {writer.out / 'report.html'}\n")
+    return _exit_code(writer.rows, args.fail_on)
+
+
+def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
+    verdicts = [getattr(row, "verdict", "unreadable") for row in rows]
+    if fail_on == "anomalous" and "anomalous" in verdicts:
+        return 3
+    return 4 if "unreadable" in verdicts else 0
+
+
+def _fitted(args: argparse.Namespace) -> "FittedInspector":
+    """The prepared shots: from --normal, or as --save-context wrote them."""
+    from inctrl.contexts import load_context, save_context
+    from inctrl.images import Window
+
+    if args.context:
+        return load_context(_inspector(args, _made_with(Path(args.context))), args.context)
+    inspector = _inspector(args, {})
+    window = Window(*args.window) if args.window else None
+    if window and window.low >= window.high:
+        raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
+    fitted = inspector.fit(_normals(args), item=args.item, window=window)
+    if args.save_context:
+        save_context(fitted, args.save_context)
+    return fitted
+
+
+def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector":
+    """From the flags; what they leave open is taken from the record of a saved context."""
+    from inctrl.inspector import Inspector
+
+    options = dict(_pair(text) for text in args.option)
+    return Inspector.load(
+        args.backbone or recorded.get("backbone"),
+        detector=args.detector or recorded.get("detector"),
+        adapter=args.adapter or recorded.get("adapter"),
+        options=options or recorded.get("options"),
+        fit=args.fit or recorded.get("fit"),
+        alpha=args.alpha,
+        image_size=args.image_size or recorded.get("image_size"),
+        layers=args.layers or recorded.get("layers"),
+        device=args.device,
+        cache=args.cache,
+        batch=args.batch,
+        allow_network=args.allow_network,
+    )
+
+
+def _made_with(folder: Path) -> dict[str, Any]:
+    from inctrl.contexts import read_index
+
+    card: dict[str, Any] = read_index(folder)["card"]
+    return card
+
+
+def _normals(args: argparse.Namespace) -> "Iterable[Input]":
+    from inctrl.data.fewshot import read_fewshot_list
+    from inctrl.data.folders import expand
+
+    for path in expand(args.normal, recursive=args.recursive):
+        if path.suffix == ".pt":
+            yield from read_fewshot_list(path)
+        else:
+            yield path
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--option {text!r} is not KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _out(chosen: Path | None) -> Path:
+    """The folder asked for, or the next free runs/detect-N."""
+    if chosen:
+        return chosen
+    number = 1
+    while (folder := DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":
+    from inctrl.reporting import RunInfo, Scale
+
+    calibration = fitted.calibration
+    return RunInfo(
+        card=fitted.card,
+        alpha=calibration.alpha,
+        method=calibration.method,
+        limit_words=calibration.limit_words,
+        calibration_scores=calibration.scores,
+        threshold=calibration.threshold,
+        p_floor=calibration.p_floor,
+        scale=Scale(calibration.map_low, calibration.pixel_limit, calibration.map_high),
+        shot_images=fitted.shots,
+        warnings=calibration.warnings,
+        seconds=seconds,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def _with_progress(
+    outcomes: "Iterator[Result | Failure]", total: int, quiet: bool
+) -> "Iterator[Result | Failure]":
+    """A progress bar on stderr where a person watches, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(outcomes, "inspecting", total=total, console=Console(stderr=True))
+
+
+def _print_outcome(outcome: "Result | Failure") -> None:
+    """One line for each query on stdout: verdict, score, limit, p-value, name."""
+    from inctrl.reporting.words import printable
+    from inctrl.types import Failure
+
+    if isinstance(outcome, Failure):
+        sys.stdout.write(f"unreadable  {'':29}  {printable(outcome.name)}\n")
+        sys.stderr.write(f"inctrl: {outcome.error}\n")
+        return
+    numbers = f"{outcome.score:8.4f}  limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
+    sys.stdout.write(f"{outcome.verdict:10}  {numbers}  {printable(outcome.name)}\n")

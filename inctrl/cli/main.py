@@ -1,0 +1,98 @@
+"""The command `inctrl`: parse, run, and end with the exit code that tells what happened.
+
+0 done | 1 a bug | 2 usage | 3 anomaly found with --fail-on | 4 some inputs unreadable
+5 model or data absent | 6 conflict | 7 no space or memory, or output not writable
+130, 143 interrupted
+"""
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from inctrl import __version__
+from inctrl.cli import adapters, backbones, detect, doctor
+from inctrl.cli.settings import apply_settings
+from inctrl.errors import InctrlError
+
+COMMANDS = (detect, adapters, backbones, doctor)
+EPILOG = "`inctrl COMMAND --help` explains a command. No network is used unless it is allowed."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; building it imports no torch, so that --help is quick."""
+    parser = argparse.ArgumentParser(
+        prog="inctrl",
+        description="Few-shot visual anomaly detection: k normal images in, verdicts out.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"inctrl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit."""
+    signal.signal(signal.SIGTERM, _on_terminate)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(run(arguments))
+
+
+def run(argv: list[str]) -> int:
+    """Run a command; every expected failure is one line on stderr and an exit code."""
+    verbose = "-v" in argv or "--verbose" in argv
+    try:
+        parser = build_parser()
+        apply_settings(parser, argv)
+        args = parser.parse_args(argv)
+        _configure_logging(args)
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except InctrlError as error:
+        return _fail(str(error), error.exit_code, verbose)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written was left", 130, verbose)
+    except MemoryError:
+        return _fail("out of memory; use a smaller --batch or smaller images", 7, verbose)
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return _fail(f"{error.strerror or error}", 7 if full else 1, verbose)
+    except Exception as error:  # a bug: say so in one line, with the way to the details
+        name = type(error).__name__
+        hint = "" if verbose else " (run again with -v for the traceback, and please report it)"
+        return _fail(f"bug: {name}: {error}{hint}", 1, verbose)
+
+
+def _fail(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    print(f"inctrl: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _configure_logging(args: argparse.Namespace) -> None:
+    """Warnings of the package go to stderr, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger = logging.getLogger("inctrl")
+    logger.handlers = [handler]
+    logger.propagate = False
+    quiet, verbose = getattr(args, "quiet", False), getattr(args, "verbose", False)
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
+
+
+def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM unwinds like an exception, so that half-written folders are removed."""
+    raise SystemExit(143)
