@@ -1,13 +1,20 @@
-"""Files of tensors, read without ever running what is in them (no pickle)."""
+"""Files of tensors: read without running what is in them (no pickle), loaded key by key."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inctrl.errors import InvalidFile, MissingModel
+
+UNUSED = ("logit_scale", "logit_bias")
+"""Entries of a CLIP state dict that no feature depends on; the official InCTRL files lack the
+first. Only the top-level ones: `logit_scale` inside an attention layer shapes the features."""
+FEW = 8
+"""Faulty keys that an error names before it only counts them."""
 
 
 def read_tensors(path: Path) -> Any:
@@ -34,3 +41,42 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
         raise InvalidFile(f"{str(path)!r} does not hold a state dict of tensors")
     return {str(name).removeprefix("module."): tensor for name, tensor in stored.items()}
+
+
+def matters(name: str) -> bool:
+    """Whether features depend on this entry of a state dict."""
+    return name not in UNUSED and not name.endswith("num_batches_tracked")
+
+
+def load_exactly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict whose keys and shapes are those of the model.
+
+    Raises InvalidFile that lists what is missing, mis-shaped or left over; entries that no
+    feature depends on (`logit_scale`) may be absent.
+    """
+    own = model.state_dict()
+    given = {name: tensor for name, tensor in state.items() if matters(name)}
+    faults = {
+        "missing": [name for name in own if name not in given and matters(name)],
+        "mis-shaped": [
+            f"{name} {tuple(given[name].shape)}, wanted {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in given and given[name].shape != tensor.shape
+        ],
+        "unknown": [name for name in given if name not in own],
+    }
+    refuse_faults(faults, source)
+    model.load_state_dict(given, strict=False)
+
+
+def refuse_faults(faults: Mapping[str, Sequence[str]], source: str) -> None:
+    """InvalidFile where any kind of fault has keys: a few of each, and how many there are."""
+    told = [
+        f"{len(keys)} {kind} ({', '.join(keys[:FEW])}{', ...' if len(keys) > FEW else ''})"
+        for kind, keys in faults.items()
+        if keys
+    ]
+    if told:
+        raise InvalidFile(
+            f"{source!r} does not fit the model: {'; '.join(told)}; give the weights of this model"
+        )

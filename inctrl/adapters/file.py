@@ -14,14 +14,14 @@ from typing import Any
 
 import platformdirs
 import safetensors.torch
-from torch import Tensor, nn
+from torch import nn
 
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.errors import ContextMismatch, InvalidFile, OutputError
 from inctrl.protocols import Backbone
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
-from inctrl.tensorfiles import read_state
+from inctrl.tensorfiles import load_exactly, read_state
 from inctrl.types import Fit
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
@@ -114,27 +114,6 @@ def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, InCTRLFusion]:
     fusion = InCTRLFusion(config.embed, config.positions)
     load_exactly(fusion, read_state(path / WEIGHTS), str(path / WEIGHTS))
     return config, fusion
-
-
-def load_exactly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Load a state dict; InvalidFile lists every missing, unknown or mis-shaped key."""
-    own = module.state_dict()
-    # Old checkpoints may lack the counters of batches, which no score depends on.
-    missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
-    shapes = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    problems = [
-        f"{what}: {', '.join(names)}"
-        for what, names in (("missing", missing), ("unknown", unexpected), ("shapes", shapes))
-        if names
-    ]
-    if problems:
-        raise InvalidFile(f"{origin!r} does not fit; {'; '.join(problems)}")
-    module.load_state_dict(dict(state), strict=False)
 
 
 def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from inctrl.adapters.file import load_exactly
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.errors import InvalidFile
+from inctrl.tensorfiles import load_exactly
 
 PREFIXES = ("adapter.", "diff_head.", "diff_head_ref.")
 """Theirs; everything else in the file is the CLIP model."""

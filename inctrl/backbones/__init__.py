@@ -1,9 +1,9 @@
 """The table of backbones: a prefix, and what loads it.
 
-    tiny                               embedded, always there
-    openclip:MODEL/TAG-or-FILE         open_clip models, or a folder in its format
-    hf:FOLDER-or-HUB-NAME              CLIP, SigLIP, DINOv2, DINOv3 through transformers
-    cnn:TIMM-NAME/TAG-or-FILE          convolutional towers through timm
+tiny                               embedded, always there
+openclip:MODEL/TAG-or-FILE         open_clip models, or a folder in its format
+hf:FOLDER-or-HUB-NAME              CLIP, SigLIP, DINOv2, DINOv3 through transformers
+cnn:TIMM-NAME/TAG-or-FILE          convolutional towers through timm
 """
 
 import importlib

@@ -7,16 +7,20 @@ only where the network is allowed.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.weights import pick_layers, read_state, resolved_device, wanted
-from inctrl.errors import InvalidFile, UsageError
+from inctrl.backbones.weights import pick_layers, resolved_device, wanted
+from inctrl.errors import UsageError
 from inctrl.images import Image
+from inctrl.maths.geometry import View
+from inctrl.registry import unknown
+from inctrl.tensorfiles import load_exactly, read_state
 from inctrl.types import Features, Fit
 
 DEFAULT_STRIDES = ("stride8", "stride16")
@@ -31,25 +35,33 @@ class ConvBackbone:
     def __init__(
         self,
         name: str,
-        model: nn.Module,
+        model: Any,
         preprocessing: Preprocessing,
         layers: Sequence[str] | None,
         device: torch.device,
         default_layers: Sequence[str] = DEFAULT_STRIDES,
     ) -> None:
         known = {f"stride{info['reduction']}": i for i, info in enumerate(model.feature_info)}
+        if len(known) == 1 < len(model.feature_info):
+            raise UsageError(f"{name!r} has one stride throughout; use openclip: or hf: for it")
         self.name = name
         self.preprocessing = preprocessing
         self.layers = pick_layers(layers, default_layers, list(known), name)
         self._indices = [known[layer] for layer in self.layers]
         self._device = device
         # Channels-last convolutions are about a third faster on CPUs.
-        self._model = model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        self.fingerprint = fingerprint(model.state_dict(), preprocessing, self.layers)
+        self._model = (
+            model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        )
+        architecture = model.default_cfg["architecture"]  # `tf_` variants pad otherwise
+        self.fingerprint = fingerprint(model.state_dict(), preprocessing, self.layers, architecture)
 
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
+
+    def view(self, image: Image, fit: Fit) -> View:
+        return self.preprocessing.view(image, fit)
 
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         return self.preprocessing(images, fit)
@@ -61,7 +73,7 @@ class ConvBackbone:
         pooled = self._model.forward_head(last, pre_logits=True)
         return Features(tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps), pooled)
 
-    def encode_text(self, sentences: Sequence[str]) -> Tensor:
+    def encode_text(self, sentences: Sequence[str]) -> Tensor:  # noqa: ARG002
         raise UsageError(f"backbone {self.name!r} has no text tower; use openclip: or hf: with one")
 
 
@@ -80,34 +92,37 @@ def load(
             f"timm has no model {architecture!r}; list them with "
             "`python -c \"import timm; print(timm.list_models('*resnet*'))\"`"
         )
+    tags = [name.split(".", 1)[1] for name in timm.list_pretrained(f"{architecture}.*")]
     if not weights:
-        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
         raise UsageError(
-            f"'cnn:{architecture}' does not say which weights; add /TAG or /FILE (timm's: {tags})"
+            f"'cnn:{architecture}' does not say which weights; add /TAG or /FILE "
+            f"(timm's: {', '.join(tags) or 'none'})"
         )
     if Path(weights).suffix in (".safetensors", ".pth", ".pt", ".bin"):
         model = timm.create_model(architecture, pretrained=False)
-        _load_exactly(model, read_state(Path(weights)), weights)
+        load_exactly(model, read_state(Path(weights)), weights)
     else:
         tagged = f"{architecture}.{weights}"
+        if weights not in tags:
+            raise unknown(weights, tags, f"weight tag of {architecture}")
         with wanted(f"cnn:{spec}", f"the weights {tagged!r} of timm", allow_network):
+            if not allow_network and not timm.get_pretrained_cfg(tagged).hf_hub_id:
+                raise FileNotFoundError("published outside the hub")  # timm would fetch its URL
             model = timm.create_model(tagged, pretrained=True)
     if not hasattr(model, "forward_intermediates"):
         raise UsageError(f"timm's {architecture!r} does not give intermediate features")
-    config = timm.data.resolve_model_data_config(model)
-    preprocessing = Preprocessing(
-        size=image_size or config["input_size"][-1],
-        mean=config["mean"],
-        std=config["std"],
-        resample=config["interpolation"],
-        short=0 if image_size else int(config["input_size"][-1] / config["crop_pct"]),
-    )
+    preprocessing = preprocessing_of(model, image_size)
     return ConvBackbone(f"cnn:{spec}", model, preprocessing, layers, resolved_device(device))
 
 
-def _load_exactly(model: nn.Module, state: dict[str, Tensor], file: str) -> None:
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InvalidFile(f"{file!r} does not fit the model: {reason}") from None
+def preprocessing_of(model: Any, image_size: int | None) -> Preprocessing:
+    """timm's own for these weights; another `image_size` drops the margin around the crop."""
+    config = timm.data.resolve_model_data_config(model)
+    trained = config["input_size"][-1]
+    return Preprocessing(
+        size=image_size or trained,
+        mean=config["mean"],
+        std=config["std"],
+        resample=config["interpolation"],
+        short=0 if image_size else int(trained / config["crop_pct"]),
+    )

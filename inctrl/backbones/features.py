@@ -8,6 +8,7 @@ a folder. A damaged entry counts as absent.
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from inctrl.types import Features, Fit
 
 DEFAULT_LIMIT = 2 * 1024**3
 """Bytes kept on disk; the entries unused for longest go first."""
+
+ABANDONED = 3600
+"""Seconds after which a temporary file belongs to a writer that died."""
 
 
 class FeatureCache:
@@ -54,9 +58,12 @@ class FeatureCache:
 
     def write(self, key: str, features: Features) -> None:
         path = self._path(key)
-        tensors = {"image": features.image.cpu().clone()}
-        for i, patches in enumerate(features.patches):
-            tensors[f"patches{i:02d}"] = patches.cpu().clone()
+        # Cloned, as a row of a batch would be stored with the whole batch behind it.
+        named = {f"patches{i:02d}": patches for i, patches in enumerate(features.patches)}
+        tensors = {
+            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in {"image": features.image, **named}.items()
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
@@ -75,6 +82,8 @@ class FeatureCache:
                 stat = path.stat()
             except OSError:  # another process pruned it first
                 continue
+            if path.suffix == ".tmp" and time.time() - stat.st_mtime < ABANDONED:
+                continue  # another process is writing it
             entries.append((stat.st_mtime, stat.st_size, path))
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):

@@ -3,23 +3,26 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from inctrl.backbones.preprocess import Preprocessing
-
-UNUSED = ("logit_scale", "logit_bias", "num_batches_tracked")
-"""Entries of a state dict that no feature depends on; the official InCTRL files lack the first."""
+from inctrl.tensorfiles import matters
 
 
 def fingerprint(
-    weights: Mapping[str, Tensor], preprocessing: Preprocessing, layers: Sequence[str]
+    weights: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    layers: Sequence[str],
+    architecture: str,
 ) -> str:
-    """sha256 over weights (names, types, shapes, bytes), preprocessing and layers."""
-    digest = hashlib.sha256(repr((preprocessing, tuple(layers))).encode())
-    for name in sorted(weights):
-        if name.endswith(UNUSED):
-            continue
+    """sha256 over weights (names, types, shapes, bytes), preprocessing, layers and architecture.
+
+    architecture   what the weights do not show: activation, number of heads, padding
+    """
+    digest = hashlib.sha256(repr((preprocessing, tuple(layers), architecture)).encode())
+    for name in sorted(filter(matters, weights)):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(-1).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

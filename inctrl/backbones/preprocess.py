@@ -23,6 +23,7 @@ class Preprocessing:
     size    side S of the square the tower sees
     short   with `fit="crop"`, the shorter side before the centre crop (DINOv2: 256 for 224)
     resample   "bicubic" | "bilinear" | "lanczos" | "nearest"
+    floor   with `fit="crop"`, an odd margin is halved downwards (transformers), not rounded
     """
 
     size: int
@@ -30,24 +31,23 @@ class Preprocessing:
     std: tuple[float, float, float]
     resample: str = "bicubic"
     short: int = 0
+    floor: bool = False
 
-    def view(self, size: tuple[int, int], fit: Fit) -> View:
-        """Where the tower looks in an image of (height, width)."""
-        return view_of(size, self.size, fit, self.short)
-
-    def __call__(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        """b images -> b 3 S S float32."""
-        return torch.stack([self.tensor(self._picture(image, fit)) for image in images])
-
-    def _picture(self, image: Image, fit: Fit) -> PIL.Image.Image:
-        view = self.view(image.size, fit)
+    def view(self, image: Image, fit: Fit) -> View:
+        """Where the tower looks in an image; UnreadableImage if a crop would see a sliver of it."""
+        height, width = image.size
+        view = view_of(image.size, self.size, fit, self.short, self.floor)
         if view.scaled[0] * view.scaled[1] > MAX_SCALED_PIXELS:
-            height, width = image.size
             raise UnreadableImage(
                 f"{image.name!r} is {width} x {height} pixels: too elongated for fit 'crop', "
                 "which would see a sliver of it; use fit 'squash' or 'pad'"
             )
-        return self.place(PIL.Image.fromarray(image.rgb), view)
+        return view
+
+    def __call__(self, images: Sequence[Image], fit: Fit) -> Tensor:
+        """b images -> b 3 S S float32."""
+        placed = [self.place(PIL.Image.fromarray(i.rgb), self.view(i, fit)) for i in images]
+        return torch.stack([self.tensor(picture) for picture in placed])
 
     def place(self, picture: PIL.Image.Image, view: View) -> PIL.Image.Image:
         """Resize and cut or pad a Pillow image to S x S; RGB conversion comes last.

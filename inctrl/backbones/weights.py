@@ -1,18 +1,19 @@
-"""What every loader of weights needs: reading files safely, layers by name, offline errors."""
+"""What every loader of weights needs: layers by name, devices, offline errors."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import safetensors.torch
+import huggingface_hub.constants as hub
 import torch
-from torch import Tensor
 
-from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.errors import InctrlError, MissingModel, UsageError
 from inctrl.registry import unknown
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+DEFAULT_TWELFTHS = (7, 9, 11)
+"""InCTRL's taps (Zhu and Pang, CVPR 2024) in twelfths of the depth: blocks 7, 9 and 11 of 12."""
 
 
 def resolved_device(device: str) -> torch.device:
@@ -39,61 +40,46 @@ def pick_layers(
     return tuple(layer for layer in known if layer in chosen)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a `.safetensors` or torch file, never unpickling objects.
+def default_blocks(depth: int) -> tuple[str, ...]:
+    """Names of the blocks tapped by default in a transformer, counted from 1.
 
-    Wrappers (`state_dict`, `model_state`, `model`) and a `module.` prefix are taken off.
+    `block7 block9 block11` of 12 blocks, and the nearest to the same shares of other depths
+    (14, 18, 22 of 24); shallow towers yield fewer.
     """
-    if not path.is_file():
-        raise MissingModel(f"no weights file {str(path)!r}; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise many types on damaged or unsafe files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InvalidFile(
-            f"{str(path)!r} is not a readable weights file ({reason}); only plain tensors are read"
-        ) from None
-    for wrapper in ("state_dict", "model_state", "model"):
-        if isinstance(stored, dict) and isinstance(stored.get(wrapper), dict):
-            stored = stored[wrapper]
-    if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
-        raise InvalidFile(f"{str(path)!r} does not hold a state dict of tensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in stored.items()}
+    # In integers, halves rounded up: 4, 5, 6 of 6.
+    blocks = dict.fromkeys(max(1, (2 * depth * n + 12) // 24) for n in DEFAULT_TWELFTHS)
+    return tuple(f"block{block}" for block in blocks)
 
 
 @contextmanager
-def wanted(spec: str, what: str, allow_network: bool) -> Iterator[None]:
-    """Load through a hub client, offline unless allowed; a miss becomes one clear line."""
+def wanted(spec: str, what: str, allow_network: bool, where: Path | None = None) -> Iterator[None]:
+    """Load through a hub client, offline unless allowed; a miss becomes one clear line.
+
+    where    the folder that is looked into; default: the local Hugging Face cache
+    """
     before = {name: os.environ.get(name) for name in OFFLINE}
+    was_offline = hub.HF_HUB_OFFLINE
     if not allow_network:
-        _set_offline(True)
+        # The hub client reads its switch once, at import; this reaches it afterwards too.
+        hub.HF_HUB_OFFLINE = True
         os.environ.update(OFFLINE)
     try:
         yield
-    except InvalidFile:
+    except InctrlError:
         raise
     except Exception as error:  # hub clients and loaders raise many types for a missing file
         reason = " ".join(str(error).split())[:200]
-        where = os.environ.get("HF_HUB_CACHE") or "the local Hugging Face cache"
-        switch = "" if allow_network else " or add --allow-network"
+        folder = str(where or hub.HF_HUB_CACHE)
+        switch = "" if allow_network or where else " or add --allow-network"
         raise MissingModel(
-            f"{spec!r}: {what} not found in {where} ({reason}); give a local file or folder"
+            f"{spec!r}: {what} not found in {folder!r} ({reason}); give a local file or folder"
             f"{switch}; the embedded backbone 'tiny' works without"
         ) from error
     finally:
         if not allow_network:
-            _set_offline(False)
+            hub.HF_HUB_OFFLINE = was_offline
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-
-
-def _set_offline(offline: bool) -> None:
-    """The hub client reads its switch once, at import; this reaches it afterwards too."""
-    import huggingface_hub.constants as constants
-
-    constants.HF_HUB_OFFLINE = offline

@@ -10,6 +10,7 @@ from inctrl.adapters import file
 from inctrl.adapters.file import AdapterConfig
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, OutputError, UsageError
+from inctrl.tensorfiles import load_exactly
 
 CONFIG = AdapterConfig(
     kind="inctrl",
@@ -50,11 +51,13 @@ def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
     text = json.loads((saved / file.CONFIG).read_text())
     (saved / file.CONFIG).write_text(json.dumps({**text, "positions": 65}))
     with pytest.raises(
-        InvalidFile, match=r"map_head.linear1.weight \(128, 64\) instead of \(128, 65\)"
+        InvalidFile, match=r"map_head.linear1.weight \(128, 64\), wanted \(128, 65\)"
     ):
         file.load(saved, FakeBackbone())
-    with pytest.raises(InvalidFile, match=r"missing: bottleneck.down.weight.*unknown: surprise"):
-        file.load_exactly(InCTRLFusion(8, 64), {"surprise": torch.zeros(1)}, "here")
+    with pytest.raises(
+        InvalidFile, match=r"missing \(bottleneck.down.weight.*1 unknown \(surprise\)"
+    ):
+        load_exactly(InCTRLFusion(8, 64), {"surprise": torch.zeros(1)}, "here")
 
 
 def test_weights_that_are_damaged_or_absent_are_named(saved: Path) -> None:

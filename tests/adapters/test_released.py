@@ -57,10 +57,16 @@ def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda s: s.pop("diff_head_ref.projection2.bias"), "missing: image_head.linear2.bias"),
+        (
+            lambda s: s.pop("diff_head_ref.projection2.bias"),
+            r"1 missing \(image_head.linear2.bias\)",
+        ),
         (lambda s: s.pop("adapter.fc.0.weight"), "not an InCTRL checkpoint"),
         (lambda s: s.update({"diff_head.extra.weight": torch.zeros(1)}), "unknown key"),
-        (lambda s: s.update({"diff_head.bn2.bias": torch.zeros(3)}), "shapes: map_head.norm1.bias"),
+        (
+            lambda s: s.update({"diff_head.bn2.bias": torch.zeros(3)}),
+            r"1 mis-shaped \(map_head.norm1.bias",
+        ),
     ],
 )
 def test_what_is_missing_or_misshapen_is_listed(change: object, says: str) -> None:
