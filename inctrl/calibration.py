@@ -7,7 +7,7 @@ holds it, which would make its residuals vanish and the limit far too low.
   conformal one: valid for exchangeable normals of any distribution.
 - Below that, from k = 2 on, it is the upper prediction limit of one more log-normal score. Its
   false-alarm rate was measured on held-out normals (docs/accuracy.md); augmented views of the
-  shots, the usual substitute, gave rates from 0 to 100 % instead of 5 to 10 %.
+  shots, the usual substitute, vary less than parts do, or more where resampling itself shows.
 - One shot says nothing of how normals vary: views of it give a provisional limit, and nothing
   is ever called anomalous.
 """
@@ -56,8 +56,8 @@ class Calibration:
 
     @property
     def map_high(self) -> float:
-        """Where the colour scale ends: the limit lies a third of the way up (1 if infinite)."""
-        high = self.pixel_limit + 2 * (self.pixel_limit - self.map_low)
+        """Where the colour scale ends: the limit lies half of the way up (1 if infinite)."""
+        high = 2 * self.pixel_limit - self.map_low
         return high if math.isfinite(high) else 1.0
 
     @property

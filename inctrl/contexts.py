@@ -6,7 +6,6 @@ DIR/shots/0000.png        the shots, for the evidence
 """
 
 import json
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import PIL.Image
 import safetensors.torch
 
 from inctrl.calibration import Calibration
-from inctrl.errors import ContextMismatch, InvalidFile, OutputError, UsageError
+from inctrl.errors import ContextMismatch, InvalidFile, UsageError
 from inctrl.images import Image, Window, open_image
 from inctrl.inspector import FittedInspector, Inspector
 from inctrl.tensorfiles import read_state
+from inctrl.wholefolder import told, whole_folder
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
 IDENTITY = ("fingerprint", "detector", "options", "adapter", "fit")
@@ -26,30 +26,21 @@ IDENTITY = ("fingerprint", "detector", "options", "adapter", "fit")
 
 
 def save_context(fitted: FittedInspector, folder: str | Path) -> None:
-    """Write a folder under a temporary name, then rename; an existing one is refused."""
+    """Write a folder as a whole; OutputError where one with something in it exists."""
     path = Path(folder)
-    if path.exists():
-        raise OutputError(f"{str(path)!r} exists; remove it or choose another folder")
     index = {
         "version": VERSION,
         "card": asdict(fitted.card),
         "calibration": asdict(fitted.calibration),
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".context-") as temporary:
-            part = Path(temporary, path.name)
-            (part / "shots").mkdir(parents=True)
-            for i, shot in enumerate(fitted.shots):
-                PIL.Image.fromarray(shot.rgb).save(part / "shots" / f"{i:04d}.png")
-            packed = fitted.inspector.detector.pack(fitted.context)
-            safetensors.torch.save_file(
-                {name: tensor.contiguous() for name, tensor in packed.items()}, part / TENSORS
-            )
-            (part / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-            part.rename(path)
-    except OSError as error:
-        raise OutputError(f"context {str(path)!r} cannot be written ({error.strerror})") from None
+    packed = fitted.inspector.detector.pack(fitted.context)
+    with whole_folder(path, ()) as part, told(path):
+        (part / "shots").mkdir()
+        for i, shot in enumerate(fitted.shots):
+            PIL.Image.fromarray(shot.rgb).save(part / "shots" / f"{i:04d}.png")
+        tensors = {name: tensor.contiguous() for name, tensor in packed.items()}
+        safetensors.torch.save_file(tensors, part / TENSORS)
+        (part / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def load_context(inspector: Inspector, folder: str | Path) -> FittedInspector:

@@ -184,7 +184,7 @@ def test_a_saved_context_gives_the_same_results(tmp_path: Path) -> None:
         before.verdict,
     )
     assert after.evidence == before.evidence
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(OutputError, match="not empty"):
         save_context(fitted, tmp_path / "field")
 
 

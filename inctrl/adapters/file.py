@@ -6,7 +6,6 @@ backbone is refused, because the numbers it would give mean nothing.
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,12 +16,13 @@ import safetensors.torch
 from torch import nn
 
 from inctrl.adapters.fusion import InCTRLFusion
-from inctrl.errors import ContextMismatch, InvalidFile, OutputError
+from inctrl.errors import ContextMismatch, InvalidFile
 from inctrl.protocols import Backbone
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
 from inctrl.tensorfiles import load_exactly, read_state
 from inctrl.types import Fit
+from inctrl.wholefolder import told, whole_folder
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
 VERSION = 1
@@ -117,18 +117,8 @@ def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, InCTRLFusion]:
 
 
 def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:
-    """Write an adapter folder under a temporary name, then rename; an existing one is refused."""
-    if path.exists():
-        raise OutputError(f"{str(path)!r} exists; remove it or choose another name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".adapter-") as temporary:
-            folder = Path(temporary, path.name)
-            folder.mkdir()
-            safetensors.torch.save_file(module.state_dict(), folder / WEIGHTS)
-            text = json.dumps(asdict(config), indent=2)
-            (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-            (folder / CARD).write_text(card, encoding="utf-8")
-            folder.rename(path)
-    except OSError as error:
-        raise OutputError(f"adapter {str(path)!r} cannot be written ({error.strerror})") from None
+    """Write an adapter folder as a whole; OutputError where one with something in it exists."""
+    with whole_folder(path, (CONFIG, WEIGHTS, CARD)) as folder, told(path):
+        safetensors.torch.save_file(module.state_dict(), folder / WEIGHTS)
+        (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(card, encoding="utf-8")

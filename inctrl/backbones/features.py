@@ -16,7 +16,6 @@ import platformdirs
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from inctrl.errors import UsageError
 from inctrl.images import Image
@@ -150,12 +149,3 @@ def concatenate(parts: Sequence[Features]) -> Features:
 
 def _key(image: Image, backbone: Backbone, fit: Fit) -> str:
     return hashlib.sha256(f"{image.sha256} {backbone.fingerprint} {fit}".encode()).hexdigest()
-
-
-def to_device(features: Features, device: torch.device) -> Features:
-    """The same features on a device."""
-
-    def move(tensor: Tensor) -> Tensor:
-        return tensor.to(device)
-
-    return Features(tuple(move(p) for p in features.patches), move(features.image))

@@ -17,12 +17,12 @@ class Component:
 
 
 def components(
-    values: NDArray[np.float32], limit: float, most: int = 10, least_share: float = 1e-4
+    values: NDArray[np.float32], limit: float, most: int = 10, least_share: float = 1e-3
 ) -> list[Component]:
     """8-connected parts of a map H W above `limit`, highest peak first, `most` at the most.
 
-    Parts under `least_share` of the image are specks of the interpolation and left out, unless
-    nothing else is there.
+    Parts under `least_share` of the image (a third of a cell of an 18 x 18 map) are specks of the
+    interpolation and left out, unless nothing else is there.
     """
     labels, count = ndimage.label(values > limit, structure=np.ones((3, 3), dtype=int))
     if count == 0:

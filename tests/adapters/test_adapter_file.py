@@ -90,7 +90,7 @@ def test_adapters_are_found_by_name_and_by_folder(
 
 
 def test_an_existing_folder_is_not_overwritten(saved: Path) -> None:
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(OutputError, match="not empty"):
         file.save(saved, replace(CONFIG, seed=1), InCTRLFusion(8, 64), "")
     assert file.read_config(saved) == CONFIG
     assert [p.name for p in saved.parent.iterdir()] == ["one"]

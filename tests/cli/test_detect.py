@@ -1,0 +1,207 @@
+"""`inctrl detect` on real photographs and on everything that is not one."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import inctrl
+from inctrl.cli.main import run
+
+IMAGES = Path(__file__).parents[2] / "demos" / "images" / "brick"
+SHOTS = [str(path) for path in sorted((IMAGES / "normal").glob("*.png"))[:4]]
+HOLE, GOOD = str(IMAGES / "query" / "hole.png"), str(IMAGES / "query" / "good-1.png")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cache for all tests here, and none of the user's."""
+    monkeypatch.setenv("INCTRL_CACHE", str(tmp_path_factory.getbasetemp() / "features"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def detect(
+    out: Path, *queries: str, normal: list[str] | None = None, flags: tuple[str, ...] = ()
+) -> int:
+    return run(["detect", *queries, "--normal", *(normal or SHOTS), "--out", str(out), *flags])
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "scores.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def scores(out: Path) -> dict[str, object]:
+    loaded: dict[str, object] = json.loads((out / "scores.json").read_text())
+    return loaded
+
+
+def test_the_main_job(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert detect(out, HOLE, GOOD) == 0
+    streams = capsys.readouterr()
+    assert [line.split()[0] for line in streams.out.splitlines()] == ["anomalous", "normal"]
+    assert str(out / "report.html") in streams.err
+    rows = table(out)
+    assert [row["verdict"] for row in rows] == ["anomalous", "normal"]
+    for row in rows:
+        assert np.load(out / row["map"])["anomaly_map"].shape == (128, 128)
+        with PIL.Image.open(out / row["overlay"]) as overlay:
+            assert overlay.size == (128, 128)
+    assert "<html" in (out / "report.html").read_text()
+    assert not list(out.parent.glob("*.partial"))
+
+
+def test_the_api_gives_the_same_to_1e_6(out: Path) -> None:
+    detect(out, HOLE, GOOD)
+    written = scores(out)["results"]
+    assert isinstance(written, list)
+    results = inctrl.Inspector.load("tiny", cache="off").fit(SHOTS).inspect([HOLE, GOOD])
+    for row, result in zip(written, results, strict=True):
+        assert row["score"] == pytest.approx(result.score, abs=1e-6)
+        assert row["threshold"] == pytest.approx(result.threshold, abs=1e-6)
+        assert row["verdict"] == result.verdict
+        seen = np.load(out / row["map"])["anomaly_map"]
+        np.testing.assert_allclose(seen, result.anomaly_map, atol=1e-6)
+
+
+def test_a_context_is_prepared_once_and_used_again(tmp_path: Path) -> None:
+    context = str(tmp_path / "bricks")
+    detect(tmp_path / "a", HOLE, flags=("--save-context", context, "--alpha", "0.05"))
+    code = run(["detect", HOLE, "--context", context, "--out", str(tmp_path / "b")])
+    assert code == 0
+    [before], [after] = scores(tmp_path / "a")["results"], scores(tmp_path / "b")["results"]  # type: ignore[misc]
+    assert after["score"] == pytest.approx(before["score"], abs=1e-6)
+    assert after["threshold"] == before["threshold"]
+
+
+def test_a_context_of_another_backbone_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = str(tmp_path / "bricks")
+    detect(tmp_path / "a", HOLE, flags=("--save-context", context))
+    capsys.readouterr()
+    command = ["detect", HOLE, "--context", context, "--out", str(tmp_path / "b")]
+    assert run([*command, "--image-size", "96"]) == 6
+    assert one_line(capsys).startswith("inctrl: context")
+
+
+def test_json_on_stdout_is_one_document(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert detect(out, GOOD, flags=("--json", "--quiet")) == 0
+    assert json.loads(capsys.readouterr().out) == scores(out)
+
+
+def test_fail_on_anomalous(tmp_path: Path) -> None:
+    assert detect(tmp_path / "a", GOOD, flags=("--fail-on", "anomalous")) == 0
+    assert detect(tmp_path / "b", HOLE, flags=("--fail-on", "anomalous")) == 3
+
+
+def test_odd_names_and_odd_images_are_all_scored(tmp_path: Path, out: Path) -> None:
+    odd = tmp_path / "queries"
+    (odd / "sub").mkdir(parents=True)
+    names = ["a b.png", "quote'\".png", "line\nbreak.png", "日本語é.png", "=formula.png"]
+    for name in [*names, "sub/a b.png"]:
+        shutil.copy(GOOD, odd / name)
+    photograph = PIL.Image.open(GOOD)
+    photograph.convert("CMYK").save(odd / "cmyk.tif")
+    photograph.convert("RGB").quantize(8).save(odd / "palette.png")
+    photograph.convert("LA").save(odd / "la.png")
+    photograph.convert("1").save(odd / "bits.png")
+    deep = np.asarray(photograph.convert("L")).astype(np.uint16) * 200
+    PIL.Image.fromarray(deep).save(odd / "deep.tif")
+    photograph.resize((20_000, 10)).save(odd / "long.png")
+    (odd / "folder.png").mkdir()
+    assert detect(out, str(odd), flags=("--recursive",)) == 0
+    rows = table(out)
+    assert len(rows) == 12
+    assert len({row["map"] for row in rows}) == 12
+    for row in rows:
+        assert (out / row["overlay"]).is_file()
+        assert float(row["score"]) >= 0
+
+
+def test_unreadable_queries_fail_alone(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "cut.png").write_bytes(Path(GOOD).read_bytes()[:2000])
+    PIL.Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    bad = [
+        str(tmp_path / name) for name in ("empty.png", "text.jpg", "cut.png", "dot.png", "no.png")
+    ]
+    assert detect(out, HOLE, *bad, GOOD) == 4
+    streams = capsys.readouterr()
+    verdicts = [line.split()[0] for line in streams.out.splitlines()]
+    assert verdicts == ["anomalous", *["unreadable"] * 5, "normal"]
+    assert "Traceback" not in streams.err
+    failures = scores(out)["failures"]
+    assert isinstance(failures, list)
+    assert [failure["name"] for failure in failures] == bad
+
+
+def test_an_unreadable_shot_is_left_out_and_said(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.png").touch()
+    assert detect(out, GOOD, normal=[*SHOTS, str(tmp_path / "empty.png")]) == 0
+    assert "WARNING: normal image left out" in capsys.readouterr().err
+    assert any("empty.png" in warning for warning in scores(out)["warnings"])  # type: ignore[attr-defined]
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The error on stderr, which has to be a single line without a traceback."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("WARN")]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--normal", "{empty}"], 2, "no images in folder"),
+        (["--normal", "{text}"], 2, "no normal image can be used"),
+        (["--normal", "{shot}", "--backbone", "tinny"], 2, "unknown backbone 'tinny'"),
+        (["--normal", "{shot}", "--detector", "padimm"], 2, "unknown detector 'padimm'"),
+        (["--normal", "{shot}", "--adapter", "nope"], 2, "unknown adapter 'nope'"),
+        (["--normal", "{shot}", "--detector", "inctrl"], 2, "needs a trained adapter"),
+        (["--normal", "{shot}", "-o", "top_share"], 2, "KEY=VALUE"),
+        (["--normal", "{shot}", "--alpha", "2"], 2, "alpha"),
+        (["--normal", "{shot}", "--window", "9", "3"], 2, "LOW must be below HIGH"),
+        (["--normal", "{shot}", "--cache", "{text}"], 2, "cache folder"),
+        (["--context", "{empty}"], 2, "no saved context"),
+        (["--normal", "{shot}", "--backbone", "openclip:ViT-B-32/openai"], 5, "ViT-B-32"),
+        (["--normal", "{shot}", "--backbone", "hf:someone/some-model"], 5, "someone/some-model"),
+        (["--normal", "{shot}", "--backbone", "cnn:resnet18/a1_in1k"], 5, "resnet18"),
+        (["--normal", "{shot}", "--out", "{text}/below"], 7, "below"),
+        (["--normal", "{shot}", "--out", "{full}"], 7, "not empty"),
+    ],
+)
+def test_each_mistake_is_one_line_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, says: str
+) -> None:
+    places = {name: tmp_path / name for name in ("empty", "full")}
+    for place in places.values():
+        place.mkdir()
+    (places["full"] / "thesis.tex").write_text("precious")
+    (tmp_path / "text").write_text("no image")
+    filled = [a.format(**places, text=tmp_path / "text", shot=SHOTS[0]) for a in arguments]
+    before = sorted(tmp_path.rglob("*"))
+    extra = [] if "--out" in filled else ["--out", str(tmp_path / "out")]
+    assert run(["detect", GOOD, *filled, *extra]) == code
+    assert says in one_line(capsys)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
+
+
+def test_default_folders_are_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert run(["detect", GOOD, "--normal", *SHOTS]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["detect-1", "detect-2"]

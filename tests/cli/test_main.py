@@ -1,0 +1,119 @@
+"""The command line as a whole: streams, exit codes, settings, start-up."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inctrl import __version__
+from inctrl.cli.main import build_parser, main, run
+from inctrl.cli.settings import apply_settings
+from inctrl.errors import UsageError
+
+
+@pytest.mark.parametrize("module", ["inctrl", "inctrl.cli.main"])
+def test_starting_up_loads_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_public_names_are_there_on_first_use() -> None:
+    code = "import inctrl; [getattr(inctrl, name) for name in inctrl.__all__]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, says in ((["--help"], "detect"), (["--version"], __version__)):
+        with pytest.raises(SystemExit, match="0"):
+            main(arguments)
+        assert says in capsys.readouterr().out
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("detect", "adapters", "backbones", "doctor"):
+        with pytest.raises(SystemExit, match="0"):
+            run([command, "--help"])
+        assert "--verbose" in capsys.readouterr().out or command == "adapters"
+
+
+def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["detect"], ["detect", "x.png"], ["frobnicate"]):
+        with pytest.raises(SystemExit, match="2"):
+            run(arguments)
+        assert "usage: inctrl" in capsys.readouterr().err
+
+
+def test_a_bug_is_one_line_and_a_traceback_only_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: argparse.Namespace) -> int:
+        raise ZeroDivisionError("something\nodd")
+
+    monkeypatch.setattr("inctrl.cli.backbones.run", broken)
+    assert run(["backbones"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("inctrl: bug: ZeroDivisionError: something odd")
+    assert "Traceback" not in error
+    assert run(["backbones", "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(KeyboardInterrupt, 130), (MemoryError, 7), (OSError(28, "full"), 7)]
+)
+def test_exit_codes_tell_what_happened(
+    raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: argparse.Namespace) -> int:
+        raise raised
+
+    monkeypatch.setattr("inctrl.cli.backbones.run", stop)
+    assert run(["backbones"]) == code
+
+
+def settings(argv: list[str]) -> argparse.Namespace:
+    parser = build_parser()
+    apply_settings(parser, argv)
+    return parser.parse_args(argv)
+
+
+def test_flag_beats_environment_beats_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "inctrl.toml"
+    config.write_text("alpha = 0.2\nbatch = 3\nimage-size = 96\n")
+    monkeypatch.setenv("INCTRL_BATCH", "4")
+    argv = ["detect", "q.png", "--normal", "n", "--config", str(config)]
+    args = settings(argv)
+    assert (args.alpha, args.batch, args.image_size) == (0.2, 4, 96)
+    assert settings([*argv, "--batch", "5"]).batch == 5
+
+
+def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "inctrl.toml"
+    config.write_text("alfa = 0.2")
+    with pytest.raises(UsageError, match="did you mean 'alpha'"):
+        settings(["detect", "q.png", "--normal", "n", "--config", str(config)])
+    with pytest.raises(UsageError, match="cannot be read"):
+        settings(["detect", "q.png", "--normal", "n", "--config", str(tmp_path / "none.toml")])
+
+
+def test_a_wrong_value_in_the_environment_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INCTRL_BATCH", "many")
+    with pytest.raises(SystemExit, match="2"):
+        settings(["detect", "q.png", "--normal", "n"])
+
+
+def test_doctor_runs_the_main_job_and_dials_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "0 outbound connections attempted" in text
+    assert "scored 2 images against 3" in text
+    assert "torch" in text
+
+
+def test_backbones_lists_what_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backbones"]) == 0
+    assert "tiny (embedded)" in capsys.readouterr().out
