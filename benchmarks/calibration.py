@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe
 from inctrl import Inspector
 from inctrl.data.labelled import LabelledSet, read_sets
-from inctrl.images import open_image
+from inctrl.images import decode, develop
 
 
 def main() -> None:
@@ -44,10 +44,10 @@ def judge(
 ) -> dict[str, NDArray[np.bool_]]:
     """Verdicts, seeds x images: alarms and undecided among the good, alarms among the bad."""
     bad = np.array([sample.anomalous for sample in data.test])
-    test = [open_image(sample.path) for sample in data.test]
     verdicts = []
     for seed in range(seeds):
         fitted = inspector.fit([data.train[i] for i in data.draw(k, seed)], item=data.name)
+        test = [develop(decode(sample.path), fitted.window) for sample in data.test]
         scores = fitted.score(inspector.encode(test)).score.tolist()
         verdicts.append([fitted.calibration.judge(score) for score in scores])
     table = np.array(verdicts)

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.machine import describe
 from inctrl import Inspector
 from inctrl.data.labelled import LabelledSet, read_mask, read_sets
-from inctrl.images import open_image
+from inctrl.images import decode, develop, shared_window
 
 SHOTS = (1, 2, 4, 8)
 LIGHT = ("textile_sim", "mnist_3", "mnist_7")
@@ -66,8 +66,10 @@ def evaluate(
     inspector: Inspector, data: LabelledSet, seeds: int, *, pixels: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Image AUROC, and pixel AUROC where the set has masks: seeds x shots, in per cent."""
-    train = inspector.encode([open_image(path) for path in data.train])
-    images = [open_image(sample.path) for sample in data.test]
+    normals = [decode(path) for path in data.train]
+    window = shared_window(normals)
+    train = inspector.encode([develop(picture, window) for picture in normals])
+    images = [develop(decode(sample.path), window) for sample in data.test]
     test = inspector.encode(images)
     labels = [sample.anomalous for sample in data.test]
     views = [inspector.backbone.view(image, inspector.fit_mode) for image in images]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from inctrl.contexts import load_context as load_context
     from inctrl.contexts import save_context as save_context
     from inctrl.errors import InctrlError as InctrlError
+    from inctrl.fitted import FittedInspector as FittedInspector
     from inctrl.images import open_image as open_image
-    from inctrl.inspector import FittedInspector as FittedInspector
     from inctrl.inspector import Inspector as Inspector
     from inctrl.types import Failure as Failure
     from inctrl.types import Result as Result
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "FittedInspector": "inctrl.inspector",
+    "FittedInspector": "inctrl.fitted",
     "Failure": "inctrl.types",
     "InctrlError": "inctrl.errors",
     "Inspector": "inctrl.inspector",

@@ -4,16 +4,17 @@ Every shot is scored against the other k - 1 (leave one shot out): never against
 holds it, which would make its residuals vanish and the limit far too low.
 
 - Where k is large enough that a rank can answer (1 / (k + 1) <= alpha), the limit is the
-  conformal one: valid for exchangeable normals of any distribution.
-- Below that, from k = 2 on, it is the upper prediction limit of one more log-normal score. Its
-  false-alarm rate was measured on held-out normals (docs/accuracy.md); augmented views of the
-  shots, the usual substitute, vary less than parts do, or more where resampling itself shows.
+  conformal one: it holds for exchangeable normals of any distribution.
+- Below that, from k = 2 on, it is the upper prediction limit of one more log-normal score, and
+  never below the highest shot. Its false-alarm rate was measured on held-out normals
+  (docs/accuracy.md); augmented views of the shots, the usual substitute, vary less than parts do,
+  or more where resampling itself shows.
 - One shot says nothing of how normals vary: views of it give a provisional limit, and nothing
   is ever called anomalous.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,31 +29,49 @@ from inctrl.types import Features, Item, Prediction, Verdict
 Method = Literal["rank", "prediction", "views"]
 MAP_SHARE = 0.03
 """Share of a map whose mean sets the pixel limit; `incontext` scores images the same way."""
-MOST_SHOTS = 64
+MOST_SHOTS = 32
 """Shots left out in turn: more would cost time (it grows with k squared) and add little."""
 ALIKE = 0.002
 """Leave-one-out scores under this mean that the shots are copies of one image."""
+LEAST_LIMIT = 1e-6
+"""Differences below this are rounding: copies of one image must not alarm each other."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What the shots say of normal scores.
 
-    scores           leave-one-shot-out scores (method "views": scores of views of the one shot)
-    threshold        scores above it are not called normal; infinite where none can be given
-    pixel_limit      the same for places of the map
+    shots            number of distinct shots
+    scores           leave-one-shot-out scores (of views where there is one shot)
+    tops             the same for maps: mean of the highest MAP_SHARE of each
     map_low          median of the shots' own maps, where the colour scale begins
     normal_distance  median distance of the shots' worst patch to its nearest normal patch
     """
 
     alpha: float
-    method: Method
+    shots: int
     scores: tuple[float, ...]
-    threshold: float
-    pixel_limit: float
+    tops: tuple[float, ...]
     map_low: float
     normal_distance: float
     warnings: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> Method:
+        """How the limits follow from the scores."""
+        if self.shots == 1:
+            return "views"
+        return "rank" if 1 / (len(self.scores) + 1) <= self.alpha else "prediction"
+
+    @property
+    def threshold(self) -> float:
+        """Scores above it are not called normal."""
+        return self._limit(self.scores)
+
+    @property
+    def pixel_limit(self) -> float:
+        """Map values above it count as an anomalous place."""
+        return self._limit(self.tops)
 
     @property
     def map_high(self) -> float:
@@ -82,22 +101,33 @@ class Calibration:
 
     @property
     def p_floor(self) -> float:
-        """The least p-value that so few scores can show."""
-        return 1 / (len(self.scores) + 1)
+        """The least p-value that so few shots can show; views are no further shots."""
+        return 1 / 2 if self.method == "views" else 1 / (len(self.scores) + 1)
 
     def p_value(self, score: float) -> float:
         """Share of normal images expected to score as high (conformal)."""
+        if self.method == "views":
+            return self.p_floor if score > self.threshold else 1.0
         return rank_p_value(score, self.scores)
 
     def judge(self, score: float) -> Verdict:
         """Above the limit: anomalous. Above every shot, but k too small to say so: undecided."""
+        if not math.isfinite(score):
+            return "undecided"
         if self.method == "views":
             return "undecided" if score > self.threshold else "normal"
         if score > self.threshold:
             return "anomalous"
-        if self.method == "prediction" and score > max(self.scores):
+        if self.method == "prediction" and score > max(*self.scores, LEAST_LIMIT):
             return "undecided"
         return "normal"
+
+    def _limit(self, normal: tuple[float, ...]) -> float:
+        if self.method == "rank":
+            return max(rank_limit(normal, self.alpha), LEAST_LIMIT)
+        if self.method == "views":
+            return max(*normal, LEAST_LIMIT)
+        return max(prediction_limit(normal, self.alpha), *normal, LEAST_LIMIT)
 
 
 def calibrate(
@@ -109,30 +139,16 @@ def calibrate(
     names: tuple[str, ...],
 ) -> Calibration:
     """Calibrate a detector on k shots; `views` encodes views of the first and only one."""
-    if len(shots) == 1:
-        left_out = [(shots, views())]
-    else:
-        left_out = [
-            (shots[[j for j in range(len(shots)) if j != i]], shots[i : i + 1])
-            for i in _chosen(len(shots))
-        ]
-    parts = [_held_out(detector, bank, item, queries) for bank, queries in left_out]
+    parts = [_held_out(detector, bank, item, queries) for bank, queries in _left_out(shots, views)]
     scores = tuple(score for part in parts for score in part.scores)
-    tops = [top for part in parts for top in part.tops]
-    method: Method = "views"
-    limit = prediction_limit
-    if len(shots) > 1:
-        ranked = 1 / (len(scores) + 1) <= alpha
-        method, limit = ("rank", rank_limit) if ranked else ("prediction", prediction_limit)
     return Calibration(
         alpha=alpha,
-        method=method,
+        shots=len(shots),
         scores=scores,
-        threshold=limit(scores, alpha),
-        pixel_limit=limit(tops, alpha),
+        tops=tuple(top for part in parts for top in part.tops),
         map_low=float(np.median([part.low for part in parts])),
         normal_distance=float(np.median([d for part in parts for d in part.distances] or [0.0])),
-        warnings=_warnings(scores, method, [names[i] for i in _chosen(len(shots))]),
+        warnings=_warnings(scores, [names[i] for i in _chosen(len(shots))]),
     )
 
 
@@ -144,8 +160,18 @@ class _HeldOut:
     distances: list[float]
 
 
+def _left_out(
+    shots: Features, views: Callable[[], Features]
+) -> Iterator[tuple[Features, Features]]:
+    """(bank, normal images that are not in it), one at a time: each bank may be large."""
+    if len(shots) == 1:
+        yield shots, views()
+        return
+    for i in _chosen(len(shots)):
+        yield shots[[j for j in range(len(shots)) if j != i]], shots[i : i + 1]
+
+
 def _held_out(detector: Detector[Any], bank: Features, item: Item, queries: Features) -> _HeldOut:
-    """Normal queries against a bank that none of them is in."""
     context = detector.prepare(bank, item)
     prediction = detector.score(queries, context)
     distances = []
@@ -176,8 +202,8 @@ def _chosen(k: int) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def _warnings(scores: tuple[float, ...], method: Method, names: list[str]) -> tuple[str, ...]:
-    if method == "views":
+def _warnings(scores: tuple[float, ...], names: list[str]) -> tuple[str, ...]:
+    if len(names) == 1:
         return (
             "one shot does not show how normal images vary: nothing is called anomalous; "
             "give two or more",

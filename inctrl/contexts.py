@@ -5,6 +5,7 @@ DIR/context.safetensors   the detector's context
 DIR/shots/0000.png        the shots, for the evidence
 """
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,57 +15,64 @@ import PIL.Image
 import safetensors.torch
 
 from inctrl.calibration import Calibration
-from inctrl.errors import ContextMismatch, InvalidFile, UsageError
+from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
+from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Window, open_image
-from inctrl.inspector import FittedInspector, Inspector
-from inctrl.tensorfiles import read_state
+from inctrl.inspector import Inspector
 from inctrl.wholefolder import told, whole_folder
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
-IDENTITY = ("fingerprint", "detector", "options", "adapter", "fit")
+IDENTITY = ("fingerprint", "detector", "options", "adapter_sha256", "fit", "text_prior")
 """Fields of the card that must agree between a saved context and the inspector that reads it."""
 
 
-def save_context(fitted: FittedInspector, folder: str | Path) -> None:
+def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
     """Write a folder as a whole; OutputError where one with something in it exists."""
     path = Path(folder)
+    packed = fitted.inspector.detector.pack(fitted.context)
+    tensors = safetensors.torch.save({n: tensor.contiguous() for n, tensor in packed.items()})
     index = {
         "version": VERSION,
         "card": asdict(fitted.card),
         "calibration": asdict(fitted.calibration),
+        "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
     }
-    packed = fitted.inspector.detector.pack(fitted.context)
-    with whole_folder(path, ()) as part, told(path):
+    with whole_folder(path, (INDEX, TENSORS, "shots"), overwrite) as part, told(path):
         (part / "shots").mkdir()
         for i, shot in enumerate(fitted.shots):
             PIL.Image.fromarray(shot.rgb).save(part / "shots" / f"{i:04d}.png")
-        tensors = {name: tensor.contiguous() for name, tensor in packed.items()}
-        safetensors.torch.save_file(tensors, part / TENSORS)
+        (part / TENSORS).write_bytes(tensors)
         (part / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def load_context(inspector: Inspector, folder: str | Path) -> FittedInspector:
-    """Read a saved context; ContextMismatch where it was made by another inspector."""
+def load_context(
+    inspector: Inspector, folder: str | Path, *, alpha: float | None = None
+) -> FittedInspector:
+    """Read a saved context; ContextMismatch where it was made by another inspector.
+
+    alpha    another wanted share of false alarms (default: the saved one)
+    """
     path = Path(folder)
     index = read_index(path)
     try:
-        card, calibration = index["card"], index["calibration"]
-        window = Window(*card["window"]) if card["window"] else None
+        card, saved = index["card"], index["calibration"]
+        calibration = Calibration(**{name: _frozen(value) for name, value in saved.items()})
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
-            calibration=Calibration(
-                **{name: _frozen(value) for name, value in calibration.items()}
-            ),
+            calibration=replace(calibration, alpha=alpha or calibration.alpha),
             shots=_read_shots(path, card),
             item=card["item"],
-            window=window,
+            window=Window(*card["window"]) if card["window"] else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+        _refuse_other(path, card, json.loads(json.dumps(asdict(fitted.card))))
+        tensors = (path / TENSORS).read_bytes()
+        if hashlib.sha256(tensors).hexdigest() != index["tensors_sha256"]:
+            raise ValueError(f"{TENSORS} is not the one it was saved with")
+        context = inspector.detector.unpack(safetensors.torch.load(tensors))
+    except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
         raise InvalidFile(f"context {str(path)!r} is damaged ({error}); make it again") from None
-    _refuse_other(path, card, json.loads(json.dumps(asdict(fitted.card))))
-    tensors = read_state(path / TENSORS)
-    return replace(fitted, context=inspector.detector.unpack(tensors))
+    return replace(fitted, context=context)
 
 
 def read_index(path: Path) -> dict[str, Any]:
@@ -75,7 +83,8 @@ def read_index(path: Path) -> dict[str, Any]:
         raise UsageError(f"{str(path)!r} holds no saved context ({INDEX})") from None
     except (OSError, ValueError) as error:
         raise InvalidFile(f"{str(path / INDEX)!r} cannot be read ({error})") from None
-    if not isinstance(index, dict) or index.get("version") != VERSION:
+    right = isinstance(index, dict) and index.get("version") == VERSION
+    if not right or not isinstance(index.get("card"), dict):
         raise InvalidFile(f"{str(path / INDEX)!r} is not a context of version {VERSION}")
     return index
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +28,8 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 64_000_000
 """Largest image decoded; a small file can claim any size (a decompression bomb)."""
+MAX_BYTES = 512_000_000
+"""Largest file read."""
 MIN_SIDE = 4
 """Below this many pixels a side there is nothing to compare."""
 WINDOW_PERCENTILES = (0.1, 99.9)
@@ -71,6 +73,10 @@ class Image:
         """(height, width) in pixels."""
         return self.rgb.shape[0], self.rgb.shape[1]
 
+    def noted(self, note: str) -> "Image":
+        """The same image with one more note."""
+        return replace(self, notes=(*self.notes, note))
+
 
 def decode(source: Source, name: str | None = None) -> Picture:
     """Read one image: a path, encoded bytes, an array (H W, H W 3 or H W 4) or a Pillow image.
@@ -83,8 +89,10 @@ def decode(source: Source, name: str | None = None) -> Picture:
         picture = _from_pillow(source, name or getattr(source, "filename", "") or "image", ())
     elif isinstance(source, bytes):
         picture = _from_bytes(source, name or "bytes")
-    else:
+    elif isinstance(source, str | Path):
         picture = _from_file(Path(source), name or str(source))
+    else:
+        raise UnreadableImage(f"{source!r} is no path, bytes, array or Pillow image")
     height, width = picture.pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise UnreadableImage(
@@ -133,7 +141,7 @@ def _digest(rgb: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def _from_array(array: NDArray[np.generic], name: str) -> Picture:
+def _from_array(array: NDArray[np.generic], name: str, notes: tuple[str, ...] = ()) -> Picture:
     colour = array.ndim == 3 and array.shape[2] in (3, 4)
     if array.ndim != 2 and not colour:
         raise UnreadableImage(
@@ -147,7 +155,7 @@ def _from_array(array: NDArray[np.generic], name: str) -> Picture:
         )
     if not np.isfinite(array).all():
         raise UnreadableImage(f"{name!r} holds values that are not finite; replace them first")
-    return Picture(pixels=array, name=name)
+    return Picture(pixels=array, name=name, notes=notes)
 
 
 def _from_bytes(data: bytes, name: str) -> Picture:
@@ -161,7 +169,7 @@ def _from_bytes(data: bytes, name: str) -> Picture:
             warnings.simplefilter("ignore", UserWarning)
             with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as stored:
                 _refuse_bomb(stored.size, name)
-                frames = getattr(stored, "n_frames", 1)
+                notes = _notes(stored)
                 stored.load()
                 oriented = PIL.ImageOps.exif_transpose(stored)
     except PIL.Image.DecompressionBombError:
@@ -172,21 +180,38 @@ def _from_bytes(data: bytes, name: str) -> Picture:
         raise UnreadableImage(
             f"{name!r} is not an image of a known format; accepted: {', '.join(FORMATS)}"
         ) from None
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # decoders raise almost anything on damaged files
         detail = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(f"{name!r} is damaged ({detail}); export it again") from error
-    notes = (f"frame 1 of {frames} used",) if frames > 1 else ()
-    if oriented.size != stored.size or stored.getexif().get(0x0112, 1) != 1:
-        notes = (*notes, "turned upright by its EXIF orientation")
     return _from_pillow(oriented, name, notes)
+
+
+def _notes(stored: PIL.Image.Image) -> tuple[str, ...]:
+    """What reading a file does to it that its owner should know."""
+    # Pillow names the stored layout in its tiles, until it decodes them (as getexif may); it
+    # reads several deep channels as 8 bits each.
+    layouts = [str(tile[3]) for tile in getattr(stored, "tile", ())]
+    notes = []
+    if len(stored.getbands()) > 1 and any("16" in layout for layout in layouts):
+        notes.append("16 bits a channel cut to 8; save one channel to keep them")
+    frames = getattr(stored, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"frame 1 of {frames} used")
+    if stored.getexif().get(0x0112, 1) != 1:
+        notes.append("turned upright by its EXIF orientation")
+    return tuple(notes)
 
 
 def _from_file(path: Path, name: str) -> Picture:
     if path.is_dir():
-        raise UnreadableImage(f"{name!r} is a folder, not an image; give a file")
+        raise UnreadableImage(f"{name!r} is a folder without images; give image files")
     try:
+        if path.exists() and not path.is_file():
+            raise UnreadableImage(f"{name!r} is not a regular file; give an image file")
+        if path.stat().st_size > MAX_BYTES:
+            raise UnreadableImage(f"{name!r} is over {MAX_BYTES // 10**6} MB; scale it down")
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -208,16 +233,11 @@ def _refuse_bomb(size: tuple[int, int], name: str) -> None:
 def _from_pillow(image: PIL.Image.Image, name: str, notes: tuple[str, ...]) -> Picture:
     _refuse_bomb(image.size, name)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_array_notes(np.asarray(image), name, notes)
-    if image.mode == "P":  # a palette may carry transparency, which only RGBA shows
-        image = image.convert("RGBA")
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+        return _from_array(np.asarray(image), name, notes)
+    # A palette may carry transparency, and so may one colour of an image without alpha.
+    transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    if transparent or image.mode == "P" or "transparency" in image.info:
         image = image.convert("RGBA")
         white = PIL.Image.new("RGBA", image.size, "white")
         image = PIL.Image.alpha_composite(white, image)
     return Picture(pixels=np.asarray(image.convert("RGB")), name=name, notes=notes)
-
-
-def _from_array_notes(array: NDArray[np.generic], name: str, notes: tuple[str, ...]) -> Picture:
-    picture = _from_array(array, name)
-    return Picture(pixels=picture.pixels, name=name, notes=notes)

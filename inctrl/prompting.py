@@ -1,5 +1,6 @@
 """Sentence banks: what to say of an item to have its normal and anomalous text prototypes."""
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inctrl.errors import InvalidFile
+from inctrl.backbones.cache import FeatureCache
+from inctrl.errors import InvalidFile, UsageError
 from inctrl.maths.neighbours import unit
 from inctrl.protocols import Backbone
 from inctrl.registry import lookup
 from inctrl.resources import folder
+from inctrl.types import Features
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Bank:
         words = item.replace("_", " ")
         if words in self.pairs:
             normal, anomalous = self.pairs[words]
-            return [normal.format(c=words)], [anomalous.format(c=words)]
-        return self._fill(self.normal, words), self._fill(self.anomalous, words)
+            return [_fill(normal, "c", words)], [_fill(anomalous, "c", words)]
+        return self._filled(self.normal, words), self._filled(self.anomalous, words)
 
-    def _fill(self, states: tuple[str, ...], words: str) -> list[str]:
-        return [t.format(s=s.format(c=words)) for s in states for t in self.templates]
+    def _filled(self, states: tuple[str, ...], words: str) -> list[str]:
+        spoken = [_fill(state, "c", words) for state in states]
+        return [_fill(template, "s", s) for s in spoken for template in self.templates]
 
 
 def banks() -> dict[str, Path]:
@@ -45,29 +49,50 @@ def banks() -> dict[str, Path]:
 
 
 def load_bank(name: str) -> Bank:
-    """A shipped bank."""
-    path = lookup(banks(), name, "prompt bank")
+    """A shipped bank by name, or a user's own by the path of its TOML file."""
+    path = Path(name) if name.endswith(".toml") else lookup(banks(), name, "prompt bank")
     try:
         with path.open("rb") as file:
             return _parse(tomllib.load(file))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidFile(f"prompt bank {str(path)!r} cannot be read ({error})") from None
+    except OSError as error:
+        raise UsageError(f"prompt bank {name!r} cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidFile(
+            f"prompt bank {name!r} is malformed ({type(error).__name__}: {error}); "
+            "prompts/README.md shows the form"
+        ) from None
 
 
-def prototypes(backbone: Backbone, bank: Bank, item: str) -> Tensor:
-    """The normal and the anomalous text prototype of an item: 2 e, unit length.
+def prototypes(
+    backbone: Backbone, bank: Bank, item: str, cache: FeatureCache | None = None
+) -> Tensor:
+    """The normal and the anomalous text prototype of an item: 2 e, unit length, on the CPU.
 
     Every sentence embedding is normalised, their mean normalised again (InCTRL section 3.3).
+    They are remembered in `cache`, so that no sentence is encoded twice for one backbone.
     """
     normal, anomalous = bank.sentences(item)
-    embedded = unit(backbone.encode_text([*normal, *anomalous]))
+    told = "\n".join([backbone.fingerprint, *normal, "", *anomalous])
+    key = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    remembered = cache.read(key) if cache else None
+    if remembered is not None:
+        return remembered.image
+    embedded = unit(backbone.encode_text([*normal, *anomalous])).cpu()
     parts = embedded.split([len(normal), len(anomalous)])
-    return unit(torch.stack([part.mean(dim=0) for part in parts]))
+    made = unit(torch.stack([part.mean(dim=0) for part in parts]))
+    if cache:
+        cache.write(key, Features((), made))
+    return made
+
+
+def _fill(text: str, key: str, words: str) -> str:
+    """Braces in an item's name are its own, so `str.format` will not do."""
+    return text.replace("{" + key + "}", words)
 
 
 def _parse(stored: dict[str, Any]) -> Bank:
     pairs = stored.get("pairs", {"names": (), "normal": "", "anomalous": ""})
-    return Bank(
+    bank = Bank(
         name=stored["name"],
         source=stored["source"],
         normal=tuple(stored["normal"]),
@@ -75,3 +100,7 @@ def _parse(stored: dict[str, Any]) -> Bank:
         templates=tuple(stored["templates"]),
         pairs=dict.fromkeys(pairs["names"], (pairs["normal"], pairs["anomalous"])),
     )
+    lists = (bank.normal, bank.anomalous, bank.templates)
+    if not all(lists) or not all(isinstance(text, str) for texts in lists for text in texts):
+        raise ValueError("normal, anomalous and templates must be lists of sentences")
+    return bank

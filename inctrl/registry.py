@@ -26,10 +26,12 @@ def unknown(name: str, names: Iterable[str], kind: str) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}{hint} (known: {listed})")
 
 
-def with_entry_points(table: Mapping[str, T], group: str) -> dict[str, T]:
-    """The table, and what installed packages add to it under the entry-point group.
+def lookup_extended(table: Mapping[str, T], group: str, name: str, kind: str) -> T:
+    """`lookup` in the table, then among what installed packages add under the entry-point group.
 
-    Ours win over outsiders of the same name.
+    Only the one asked for is loaded, so that a broken package breaks nothing else.
     """
-    outside = {point.name: cast(T, point.load()) for point in entry_points(group=group)}
-    return {**outside, **table}
+    outside = {point.name: point for point in entry_points(group=group)}
+    if name in table or name not in outside:
+        return lookup({**dict.fromkeys(outside), **table}, name, kind)  # type: ignore[return-value]
+    return cast(T, outside[name].load())

@@ -80,3 +80,13 @@ def refuse_faults(faults: Mapping[str, Sequence[str]], source: str) -> None:
         raise InvalidFile(
             f"{source!r} does not fit the model: {'; '.join(told)}; give the weights of this model"
         )
+
+
+def pack_layers(patches: Sequence[Tensor], **others: Tensor) -> dict[str, Tensor]:
+    """Tensors of several layers, and others beside them, under names that sort in layer order."""
+    return {f"patches{i:02d}": layer for i, layer in enumerate(patches)} | others
+
+
+def unpack_layers(stored: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """The layers as `pack_layers` named them, in order."""
+    return tuple(stored[name] for name in sorted(stored) if name.startswith("patches"))

@@ -109,6 +109,7 @@ class Card:
     detector: str
     options: Options
     adapter: str | None
+    adapter_sha256: str | None
     item: str
     fit: Fit
     shots: tuple[str, ...]

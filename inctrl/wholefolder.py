@@ -27,7 +27,7 @@ def whole_folder(out: Path, contents: Collection[str], overwrite: bool = False) 
             raise NotADirectoryError(errno.ENOTDIR, f"{target.parent.name!r} is not a folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.partial")
-        _make_partial(out, partial, overwrite)
+        _make_partial(out, partial, contents, overwrite)
     try:
         yield partial
         with told(out):
@@ -71,8 +71,9 @@ def _refuse_what_is_there(
         )
 
 
-def _make_partial(out: Path, partial: Path, overwrite: bool) -> None:
-    if overwrite and partial.is_dir() and not partial.is_symlink():
+def _make_partial(out: Path, partial: Path, contents: Collection[str], overwrite: bool) -> None:
+    left_over = overwrite and partial.is_dir() and not partial.is_symlink()
+    if left_over and {path.name for path in partial.iterdir()} <= set(contents):
         shutil.rmtree(partial)
     try:
         partial.mkdir()

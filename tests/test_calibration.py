@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -59,14 +60,44 @@ def test_held_out_normals_are_called_anomalous_about_as_often_as_wanted(k: int) 
 
 
 def test_verdicts_follow_the_limit() -> None:
-    calibration = Calibration(0.1, "prediction", (0.1, 0.2, 0.15), 0.3, 0.3, 0.0, 0.1)
-    assert [calibration.judge(s) for s in (0.05, 0.2, 0.25, 0.31)] == [
-        "normal",
-        "normal",
-        "undecided",
-        "anomalous",
-    ]
+    scores = (0.1, 0.2, 0.15)
+    calibration = Calibration(0.1, 3, scores, scores, 0.0, 0.1)
+    limit = calibration.threshold
+    assert limit > 0.25
+    verdicts = [calibration.judge(s) for s in (0.05, 0.2, 0.25, limit, limit + 0.01, math.nan)]
+    assert verdicts == ["normal", "normal", "undecided", "undecided", "anomalous", "undecided"]
     assert calibration.p_value(0.25) == calibration.p_floor == 0.25
+
+
+def test_the_limit_is_never_below_a_shot() -> None:
+    scores = (0.10, 0.10, 0.11, 0.10, 0.11, 0.10, 0.10, 0.18)
+    calibration = Calibration(0.05, 8, scores, scores, 0.0, 0.1)
+    assert calibration.method == "prediction"
+    assert calibration.threshold == 0.18
+    assert calibration.judge(0.17) == calibration.judge(0.18) == "normal"
+
+
+@pytest.mark.parametrize("k", [2, 8, 20])
+@pytest.mark.parametrize("alpha", [0.05, 0.1])
+def test_anomalous_always_means_the_least_p_value_or_one_below_alpha(k: int, alpha: float) -> None:
+    scores = tuple(torch.rand(k, generator=torch.Generator().manual_seed(k)).tolist())
+    calibration = Calibration(alpha, k, scores, scores, 0.0, 0.1)
+    for score in [*scores, *torch.linspace(0, 3, 60).tolist()]:
+        if calibration.judge(score) == "anomalous":
+            assert calibration.p_value(score) <= max(alpha, calibration.p_floor)
+
+
+def test_copies_do_not_alarm_each_other() -> None:
+    scores = (1.1213123940478908e-07,) * 4
+    calibration = Calibration(0.05, 4, scores, scores, 0.0, 0.0)
+    assert calibration.judge(1.2e-07) == "normal"
+
+
+def test_another_alpha_moves_the_limits_and_nothing_else() -> None:
+    strict, loose = calibrated(features(6), alpha=0.01), calibrated(features(6), alpha=0.3)
+    assert strict.scores == loose.scores
+    assert replace(strict, alpha=0.3) == loose
+    assert strict.threshold > loose.threshold
 
 
 def test_one_shot_never_calls_anything_anomalous() -> None:
@@ -74,8 +105,10 @@ def test_one_shot_never_calls_anything_anomalous() -> None:
     views = Features((shot.patches[0] + 0.01 * torch.randn(8, 4, 4, 6),), shot.image.expand(8, -1))
     calibration = calibrated(shot, views=views)
     assert calibration.method == "views"
-    assert math.isfinite(calibration.threshold)
+    assert calibration.threshold == max(calibration.scores)
     assert calibration.judge(0.9) == "undecided"
+    assert calibration.p_value(0.9) == calibration.p_floor == 1 / 2
+    assert calibration.judge(calibration.threshold) == "normal"
     assert "one shot" in calibration.warnings[0]
 
 

@@ -1,6 +1,7 @@
 """Bad and unusual input: each is read as a person would see it, or refused in one line."""
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -160,7 +161,7 @@ def pickled(path: Path) -> Path:
         (single_pixel, "1 x 1"),
         (bomb, "100 megapixels"),
         (giant_bomb, "megapixels"),
-        (folder, "a folder"),
+        (folder, "a folder without images"),
         (absent, "No such file"),
         (pickled, "not an image"),
     ],
@@ -193,3 +194,30 @@ def test_a_long_thin_image_is_read() -> None:
 def test_arrays_of_other_kinds_are_refused(array: np.ndarray) -> None:
     with pytest.raises(UnreadableImage, match="array"):
         open_image(array)
+
+
+def test_several_deep_channels_are_read_with_a_note(tmp_path: Path) -> None:
+    """A 16-bit RGB PNG, written here because Pillow writes none."""
+    rows = b"".join(b"\0" + bytes(range(8 * 6)) for _ in range(8))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path = tmp_path / "deep.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + body)
+    assert any("16 bits a channel" in note for note in open_image(path).notes)
+
+
+def test_a_transparent_colour_without_alpha_is_white(tmp_path: Path) -> None:
+    black = PIL.Image.new("RGB", (8, 8))
+    assert (open_image(saved(tmp_path / "x.png", black, transparency=(0, 0, 0))).rgb == 255).all()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        open_image(tmp_path / "pipe.png")

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 from fakes import FakeBackbone
 
-from inctrl.backbones.features import FeatureCache
+from inctrl.backbones.cache import FeatureCache
 from inctrl.contexts import load_context, save_context
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.errors import ContextMismatch, InvalidFile, OutputError, UnreadableImage, UsageError
@@ -235,3 +235,51 @@ def test_the_card_names_all_that_made_a_result() -> None:
 def test_wrong_arguments_are_named(arguments: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         Inspector.load(cache="off", **arguments)  # type: ignore[arg-type]
+
+
+def test_a_single_image_is_not_taken_apart() -> None:
+    fitted = inspector().fit(SHOTS)
+    for lone in ("query.png", Path("query.png"), SHOTS[0], b"bytes"):
+        with pytest.raises(UsageError, match="give a list"):
+            fitted.inspect(lone)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="give a list"):
+            inspector().fit(lone)  # type: ignore[arg-type]
+    with pytest.raises(UnreadableImage, match="5 is no path"):
+        fitted.inspect([5])  # type: ignore[list-item]
+
+
+def test_a_shot_that_the_fit_cannot_show_is_left_out() -> None:
+    sliver = np.zeros((4, 15_000_000), dtype=np.uint8)
+    fitted = inspector(fit_mode="crop").fit([*SHOTS, sliver])
+    assert len(fitted.shots) == 5
+    assert "too elongated" in fitted.calibration.warnings[0]
+
+
+def test_mixed_depths_are_said() -> None:
+    deep = np.random.default_rng(0).normal(1000, 40, (32, 32)).astype(np.uint16)
+    [result] = inspector().fit(SHOTS).inspect([deep])
+    assert any("the shots have 8 bits" in note for note in result.notes)
+    [result] = inspector().fit([deep, deep + 50, deep + 9]).inspect([SHOTS[0]])
+    assert any("more than 8 bits a pixel" in note for note in result.notes)
+
+
+def test_a_context_whose_tensors_were_exchanged_is_refused(tmp_path: Path) -> None:
+    save_context(inspector().fit(SHOTS), tmp_path / "a")
+    save_context(inspector().fit([photograph(seed) for seed in range(50, 55)]), tmp_path / "b")
+    (tmp_path / "a/context.safetensors").write_bytes(
+        (tmp_path / "b/context.safetensors").read_bytes()
+    )
+    with pytest.raises(InvalidFile, match="not the one it was saved with"):
+        load_context(inspector(), tmp_path / "a")
+
+
+def test_a_context_may_be_read_at_another_alpha(tmp_path: Path) -> None:
+    save_context(inspector(alpha=0.05).fit(SHOTS), tmp_path / "c")
+    loose = load_context(inspector(), tmp_path / "c", alpha=0.3).calibration
+    assert loose == inspector(alpha=0.3).fit(SHOTS).calibration
+
+
+@pytest.mark.parametrize("options", [{"top_share": 5}, {"top_share": "nan"}, {"image_weight": -1}])
+def test_options_out_of_range_are_named(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))):
+        Inspector.load(options=options, cache="off")  # type: ignore[arg-type]

@@ -1,10 +1,13 @@
 """The sentences are compared with the release's tokens in test_inctrl_oracle.py."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from fakes import FakeBackbone
 
-from inctrl.errors import UsageError
+from inctrl.backbones.cache import FeatureCache
+from inctrl.errors import InvalidFile, UsageError
 from inctrl.prompting import load_bank, prototypes
 
 BANK = load_bank("inctrl")
@@ -38,3 +41,46 @@ def test_prototypes_are_normalised_means_of_normalised_embeddings() -> None:
 def test_an_unknown_bank_is_named() -> None:
     with pytest.raises(UsageError, match="did you mean 'inctrl'"):
         load_bank("inctr")
+
+
+@pytest.mark.parametrize("name", ["industrial", "medical", "natural", "inctrl"])
+def test_every_shipped_bank_speaks_of_the_item_and_names_its_source(name: str) -> None:
+    bank = load_bank(name)
+    for sentences in bank.sentences("steel {x} plate"):
+        assert sentences
+        assert all("steel {x} plate" in s and "{s}" not in s and "{c}" not in s for s in sentences)
+    assert bank.name == name
+    assert bank.source
+
+
+def test_a_bank_of_ones_own_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nsource = "me"\nnormal = ["round {c}"]\nanomalous = ["oval {c}"]\n'
+        'templates = ["{s}", "a photo of {s}"]\n'
+    )
+    assert load_bank(str(path)).sentences("ring") == (
+        ["round ring", "a photo of round ring"],
+        ["oval ring", "a photo of oval ring"],
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["name = 3", "=", 'name="x"\nsource="y"\nnormal=[]\nanomalous=[]\ntemplates=[]']
+)
+def test_a_malformed_bank_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(InvalidFile, match="bad.toml"):
+        load_bank(str(tmp_path / "bad.toml"))
+    with pytest.raises(UsageError, match="none.toml"):
+        load_bank(str(tmp_path / "none.toml"))
+
+
+def test_sentences_are_encoded_once(tmp_path: Path) -> None:
+    backbone, cache = FakeBackbone(has_text=True), FeatureCache(tmp_path)
+    first = prototypes(backbone, BANK, "tile", cache)
+    assert backbone.sentences == 242
+    assert torch.equal(prototypes(backbone, BANK, "tile", cache), first)
+    assert backbone.sentences == 242
+    prototypes(backbone, BANK, "wood", cache)
+    assert backbone.sentences == 484

@@ -4,6 +4,7 @@ An adapter belongs to one backbone: its config names the backbone's fingerprint,
 backbone is refused, because the numbers it would give mean nothing.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -55,6 +56,19 @@ class AdapterConfig:
     version: int = VERSION
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Which adapter was used: where it lay, and the sha256 of its weights."""
+
+    path: str
+    sha256: str
+
+
+def identify(path: Path) -> Identity:
+    """The identity of an adapter folder."""
+    return Identity(str(path.resolve()), hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest())
+
+
 def user_folder() -> Path:
     """Where imported and trained adapters are kept: `INCTRL_ADAPTERS` or the user data folder."""
     chosen = os.environ.get("INCTRL_ADAPTERS")
@@ -96,7 +110,12 @@ def read_config(path: Path) -> AdapterConfig:
             )
         for name in ("layers", "shots"):
             stored[name] = tuple(stored.get(name, ()))
-        return AdapterConfig(**stored)
+        config = AdapterConfig(**stored)
+        for name in ("embed", "positions", "image_size"):
+            value = getattr(config, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}, not a positive number")
+        return config
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
 

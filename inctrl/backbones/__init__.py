@@ -10,8 +10,11 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inctrl.errors import UsageError
 from inctrl.protocols import Backbone
 from inctrl.registry import lookup
+
+MAX_SIZE = 2048
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def load_backbone(
     layers        names of the layers to tap; default: the backbone's recommended ones
     Raises UsageError for an unknown name, MissingModel where its weights are not at hand.
     """
+    if image_size is not None and not 16 <= image_size <= MAX_SIZE:
+        raise UsageError(f"image size {image_size} is not in 16..{MAX_SIZE} pixels")
     prefix, _, spec = name.partition(":")
     loader = lookup(LOADERS, prefix, "backbone")
     # Imported on demand: each brings a model library of its own, seconds of start-up time.

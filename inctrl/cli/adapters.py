@@ -2,11 +2,16 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from inctrl.cli.options import add_common_options
+from inctrl.cli.output import say
+from inctrl.errors import InvalidFile, UsageError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -45,8 +50,11 @@ def run_list(args: argparse.Namespace) -> int:  # noqa: ARG001
 
     found = file.installed()
     for name, path in found.items():
-        config = file.read_config(path)
-        sys.stdout.write(f"{name}\t{config.kind}\t{config.backbone}\t{config.data}\n")
+        try:
+            config = file.read_config(path)
+            say(f"{name}\t{config.kind}\t{config.backbone}\t{config.data}\n")
+        except InvalidFile as error:
+            say(f"{name}\tbroken\t{error}\n")
     if not found:
         sys.stderr.write(
             f"no adapters in {file.user_folder()}; `inctrl adapters import` makes one\n"
@@ -61,7 +69,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     path = file.find(args.name)
     described = {"path": str(path), **asdict(file.read_config(path))}
-    sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    say(json.dumps(described, indent=2) + "\n")
     return 0
 
 
@@ -71,6 +79,9 @@ def run_import(args: argparse.Namespace) -> int:
     from inctrl.tensorfiles import read_state
 
     checkpoint: Path = args.checkpoint
+    name = args.name or checkpoint.stem
+    if not NAME.fullmatch(name):
+        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
     fusion = released.fusion_from(read_state(checkpoint), str(checkpoint))
     spec = f"openclip:{args.model}/{checkpoint.resolve()}"
     backbone = load_backbone(spec, device="cpu")
@@ -89,9 +100,9 @@ def run_import(args: argparse.Namespace) -> int:
         source=f"imported from {checkpoint.name}",
         licence="that of the checkpoint; the InCTRL code is Apache-2.0",
     )
-    path = file.user_folder() / (args.name or checkpoint.stem)
+    path = file.user_folder() / name
     file.save(path, config, fusion, _card(config, path.name))
-    sys.stdout.write(f"{path}\n")
+    say(f"{path}\n")
     return 0
 
 

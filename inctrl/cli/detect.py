@@ -1,6 +1,7 @@
 """`inctrl detect`: score queries against k normal images, and write scores, maps and a report."""
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.output import say
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from inctrl.inspector import FittedInspector, Input, Inspector
+    from inctrl.fitted import FittedInspector
+    from inctrl.inputs import Input
+    from inctrl.inspector import Inspector
     from inctrl.reporting import RunInfo
     from inctrl.reporting.run import AnyRow
     from inctrl.types import Failure, Result
@@ -40,12 +44,13 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     source.add_argument(
         "--normal",
         nargs="+",
+        action="extend",
         metavar="DIR|FILE",
         help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release",
     )
     source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
     normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
-    normal.add_argument("--item", default="object", help="what the images show, in words")
+    normal.add_argument("--item", help="what the images show, in words (default: object)")
     normal.add_argument(
         "--window",
         nargs=2,
@@ -65,6 +70,13 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--detector", help="incontext (default), or inctrl with an adapter")
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
     group.add_argument(
+        "--domain",
+        default="inctrl",
+        metavar="NAME|FILE.toml",
+        help="sentence bank of detectors that use text: inctrl, industrial, medical, natural, or "
+        "your own (default: inctrl)",
+    )
+    group.add_argument(
         "-o",
         "--option",
         action="append",
@@ -80,8 +92,7 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--alpha",
         type=float,
-        default=0.05,
-        help="wanted share of normal images called anomalous (default: %(default)s)",
+        help="wanted share of normal images called anomalous (default: 0.05)",
     )
     group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
     group.add_argument(
@@ -106,25 +117,40 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inctrl.data.folders import expand
     from inctrl.reporting import RunWriter
 
     started = time.perf_counter()
-    queries = expand(args.queries, recursive=args.recursive)
+    queries = _queries(args)
     fitted = _fitted(args)
     info = _run_info(fitted, time.perf_counter() - started)
     with RunWriter(_out(args.out), info, overwrite=args.overwrite) as writer:
         for outcome in _with_progress(fitted.stream(queries), len(queries), args.quiet):
             writer.add(outcome)
-            if not args.json:
-                _print_outcome(outcome)
+            _tell(outcome, args.json)
     if fitted.inspector.cache:
         fitted.inspector.cache.prune()
     if args.json:
-        sys.stdout.write((writer.out / "scores.json").read_text(encoding="utf-8"))
+        # Escaped to ASCII, which every terminal and pipe can carry.
+        document = json.loads((writer.out / "scores.json").read_bytes())
+        say(json.dumps(document, indent=1) + "\n")
     if not args.quiet:
         sys.stderr.write(f"report: {writer.out / 'report.html'}\n")
     return _exit_code(writer.rows, args.fail_on)
+
+
+def _queries(args: argparse.Namespace) -> list[Path]:
+    """The files to inspect; an empty folder among several is left in, to be reported."""
+    from inctrl.data.folders import expand
+
+    if len(args.queries) == 1:
+        return expand(args.queries, recursive=args.recursive)
+    found: list[Path] = []
+    for query in args.queries:
+        try:
+            found += expand([query], recursive=args.recursive)
+        except UsageError:
+            found.append(Path(query))
+    return found
 
 
 def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
@@ -140,14 +166,18 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
     from inctrl.images import Window
 
     if args.context:
-        return load_context(_inspector(args, _made_with(Path(args.context))), args.context)
-    inspector = _inspector(args, {})
+        for flag in ("item", "window", "save_context"):
+            if getattr(args, flag) is not None:
+                name = flag.replace("_", "-")
+                raise UsageError(f"--{name} belongs to --normal; the saved context has its own")
+        inspector = _inspector(args, _made_with(Path(args.context)))
+        return load_context(inspector, args.context, alpha=args.alpha)
     window = Window(*args.window) if args.window else None
-    if window and window.low >= window.high:
+    if window and not window.low < window.high:
         raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
-    fitted = inspector.fit(_normals(args), item=args.item, window=window)
+    fitted = _inspector(args, {}).fit(_normals(args), item=args.item or "object", window=window)
     if args.save_context:
-        save_context(fitted, args.save_context)
+        save_context(fitted, args.save_context, overwrite=args.overwrite)
     return fitted
 
 
@@ -160,10 +190,11 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
         args.backbone or recorded.get("backbone"),
         detector=args.detector or recorded.get("detector"),
         adapter=args.adapter or recorded.get("adapter"),
+        domain=args.domain,
         options=options or recorded.get("options"),
         fit=args.fit or recorded.get("fit"),
-        alpha=args.alpha,
-        image_size=args.image_size or recorded.get("image_size"),
+        alpha=0.05 if args.alpha is None else args.alpha,
+        image_size=recorded.get("image_size") if args.image_size is None else args.image_size,
         layers=args.layers or recorded.get("layers"),
         device=args.device,
         cache=args.cache,
@@ -202,9 +233,11 @@ def _out(chosen: Path | None) -> Path:
     if chosen:
         return chosen
     number = 1
-    while (folder := DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")).exists():
+    while True:
+        folder = DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")
+        if not folder.exists() and not folder.with_name(f"{folder.name}.partial").exists():
+            return folder
         number += 1
-    return folder
 
 
 def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":
@@ -240,14 +273,16 @@ def _with_progress(
     yield from track(outcomes, "inspecting", total=total, console=Console(stderr=True))
 
 
-def _print_outcome(outcome: "Result | Failure") -> None:
+def _tell(outcome: "Result | Failure", as_json: bool) -> None:
     """One line for each query on stdout: verdict, score, limit, p-value, name."""
     from inctrl.reporting.words import printable
     from inctrl.types import Failure
 
     if isinstance(outcome, Failure):
-        sys.stdout.write(f"unreadable  {'':29}  {printable(outcome.name)}\n")
         sys.stderr.write(f"inctrl: {outcome.error}\n")
-        return
-    numbers = f"{outcome.score:8.4f}  limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
-    sys.stdout.write(f"{outcome.verdict:10}  {numbers}  {printable(outcome.name)}\n")
+        line = f"unreadable  {'':29}  {printable(outcome.name)}\n"
+    else:
+        numbers = f"{outcome.score:8.4f}  limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
+        line = f"{outcome.verdict:10}  {numbers}  {printable(outcome.name)}\n"
+    if not as_json:
+        say(line)

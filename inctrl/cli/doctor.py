@@ -10,6 +10,7 @@ from typing import Any
 
 from inctrl import __version__
 from inctrl.cli.options import add_common_options
+from inctrl.cli.output import say
 
 PACKAGES = (
     "torch",
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     import torch
 
     from inctrl.adapters import file
-    from inctrl.backbones.features import default_folder
+    from inctrl.backbones.cache import default_folder
     from inctrl.cli.backbones import cached_models
     from inctrl.prompting import banks
 
@@ -52,11 +53,11 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
         ("at hand offline", ", ".join(["tiny", *cached_models()])),
     ]
     for name, value in rows:
-        sys.stdout.write(f"{name:16}{value}\n")
+        say(f"{name:16}{value}\n")
     seconds, attempts = self_test()
-    sys.stdout.write(f"{'self-test':16}scored 2 images against 3 in {seconds:.1f} s with 'tiny'\n")
+    say(f"{'self-test':16}scored 2 images against 3 in {seconds:.1f} s with 'tiny'\n")
     where = f": {', '.join(attempts)}" if attempts else ""
-    sys.stdout.write(f"{'network':16}{len(attempts)} outbound connections attempted{where}\n")
+    say(f"{'network':16}{len(attempts)} outbound connections attempted{where}\n")
     return 0
 
 

@@ -8,7 +8,6 @@
 import argparse
 import errno
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -18,11 +17,16 @@ from typing import NoReturn
 
 from inctrl import __version__
 from inctrl.cli import adapters, backbones, detect, doctor
+from inctrl.cli.output import prepare_stdout
 from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
 
 COMMANDS = (detect, adapters, backbones, doctor)
-EPILOG = "`inctrl COMMAND --help` explains a command. No network is used unless it is allowed."
+EPILOG = """`inctrl COMMAND --help` explains a command. No network is used unless it is allowed.
+
+exit codes: 0 done, 1 a bug, 2 usage, 3 anomaly found with --fail-on, 4 some inputs unreadable,
+5 model or data absent, 6 context or adapter of another backbone, 7 output or memory, 128+n signal
+"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="inctrl",
         description="Few-shot visual anomaly detection: k normal images in, verdicts out.",
         epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"inctrl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -41,7 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit."""
-    signal.signal(signal.SIGTERM, _on_terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _on_terminate)
+    prepare_stdout()
     arguments = list(sys.argv[1:] if argv is None else argv)
     sys.exit(run(arguments))
 
@@ -55,7 +63,6 @@ def run(argv: list[str]) -> int:
         args = parser.parse_args(argv)
         _configure_logging(args)
         code: int = args.run(args)
-        sys.stdout.flush()
         return code
     except InctrlError as error:
         return _fail(str(error), error.exit_code, verbose)
@@ -63,9 +70,6 @@ def run(argv: list[str]) -> int:
         return _fail("interrupted; nothing half-written was left", 130, verbose)
     except MemoryError:
         return _fail("out of memory; use a smaller --batch or smaller images", 7, verbose)
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return _fail(f"{error.strerror or error}", 7 if full else 1, verbose)
@@ -93,6 +97,6 @@ def _configure_logging(args: argparse.Namespace) -> None:
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
 
 
-def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like an exception, so that half-written folders are removed."""
-    raise SystemExit(143)
+def _on_terminate(number: int, _frame: FrameType | None) -> None:
+    """A signal unwinds like an exception, so that half-written folders are removed."""
+    raise SystemExit(128 + number)

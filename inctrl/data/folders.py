@@ -36,5 +36,9 @@ def images_in(folder: Path, *, recursive: bool = False) -> list[Path]:
     return [
         path
         for path in entries
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path, folder)
     ]
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)

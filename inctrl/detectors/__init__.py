@@ -10,7 +10,7 @@ from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
-from inctrl.registry import lookup, unknown, with_entry_points
+from inctrl.registry import lookup_extended, unknown
 
 Adapter = tuple[AdapterConfig, InCTRLFusion]
 OptionsT = TypeVar("OptionsT")
@@ -53,8 +53,8 @@ def build_detector(
     name: str, options: Mapping[str, str] | None = None, adapter: Adapter | None = None
 ) -> Detector[Any]:
     """A detector by name; option values may be given as text."""
-    table = with_entry_points(DETECTORS, "inctrl.detectors")
-    return lookup(table, name, "detector").build(options or {}, adapter)
+    entry = lookup_extended(DETECTORS, "inctrl.detectors", name, "detector")
+    return entry.build(options or {}, adapter)
 
 
 def parse_options(kind: type[OptionsT], given: Mapping[str, Any], owner: str) -> OptionsT:

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from inctrl.errors import UsageError
 from inctrl.maths.aggregate import top_mean
 from inctrl.maths.grids import mean_map
 from inctrl.maths.neighbours import nearest_patch, unit
 from inctrl.maths.residuals import patch_residuals
+from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 
@@ -33,6 +35,13 @@ class InContextOptions:
     image_weight: float = 0.0
     position_weight: float = 0.0
     reverse_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_share <= 1:
+            raise UsageError(f"option top_share={self.top_share:g} is not in (0, 1]")
+        for name in ("image_weight", "position_weight", "reverse_weight"):
+            if not 0 <= getattr(self, name) < 1000:
+                raise UsageError(f"option {name}={getattr(self, name):g} is not in [0, 1000)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +86,10 @@ class InContext:
         return Match(*nearest_patch(patch, context.patches[0]))
 
     def pack(self, context: InContextContext) -> dict[str, Tensor]:
-        layers = {f"patches{i:02d}": patches for i, patches in enumerate(context.patches)}
-        return {"tokens": context.tokens, **layers}
+        return pack_layers(context.patches, tokens=context.tokens)
 
     def unpack(self, tensors: dict[str, Tensor]) -> InContextContext:
-        layers = sorted(name for name in tensors if name.startswith("patches"))
-        return InContextContext(tuple(tensors[name] for name in layers), tensors["tokens"])
+        return InContextContext(unpack_layers(tensors), tensors["tokens"])
 
     def _residual_map(self, query: Tensor, shots: Tensor) -> Tensor:
         """query b h w d, shots k h w d -> b h w."""

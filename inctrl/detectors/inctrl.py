@@ -19,6 +19,7 @@ from inctrl.maths.grouping import released_grouping
 from inctrl.maths.neighbours import nearest_patch, unit
 from inctrl.maths.residuals import patch_residuals
 from inctrl.maths.similarity import anomalous_probability
+from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 Grouping = Literal["per_query", "released"]
@@ -145,14 +146,9 @@ class InCTRL:
         return Match(*nearest_patch(patch, context.patches[0]))
 
     def pack(self, context: InCTRLContext) -> dict[str, Tensor]:
-        packed = {f"patches{i:02d}": patches for i, patches in enumerate(context.patches)}
-        packed["tokens"] = context.tokens
-        if context.prototypes is not None:
-            packed["prototypes"] = context.prototypes
-        return packed
+        text = {} if context.prototypes is None else {"prototypes": context.prototypes}
+        return pack_layers(context.patches, tokens=context.tokens, **text)
 
     def unpack(self, tensors: dict[str, Tensor]) -> InCTRLContext:
-        layers = sorted(name for name in tensors if name.startswith("patches"))
-        return InCTRLContext(
-            tuple(tensors[name] for name in layers), tensors["tokens"], tensors.get("prototypes")
-        )
+        text = tensors.get("prototypes")
+        return InCTRLContext(unpack_layers(tensors), tensors["tokens"], text)

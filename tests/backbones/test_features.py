@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from inctrl.backbones.features import FeatureCache, concatenate, encode, open_cache
+from inctrl.backbones.cache import FeatureCache, open_cache
+from inctrl.backbones.features import concatenate, encode
 from inctrl.backbones.preprocess import Preprocessing
 from inctrl.errors import UsageError
 from inctrl.images import Image, open_image
@@ -143,7 +144,7 @@ def test_prune_leaves_what_another_process_is_writing_but_not_what_it_abandoned(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "ab").mkdir()
-    fresh, old = tmp_path / "ab" / "1.tmp", tmp_path / "ab" / "2.tmp"
+    fresh, old = (tmp_path / "ab" / f"{digit * 64}.x.tmp" for digit in "12")
     for path in (fresh, old):
         path.write_bytes(b"x" * 100)
     long_ago = time.time() - 86_400
@@ -179,3 +180,43 @@ def test_the_setting_names_off_a_folder_or_the_default(
 def test_parts_concatenate_in_order() -> None:
     features = encode(Counting(), images(4))
     assert_equal(concatenate([features[:1], features[1:]]), features)
+
+
+def test_what_is_no_entry_is_never_touched(tmp_path: Path) -> None:
+    others = [tmp_path / "photos" / "precious.raw", tmp_path / "ab" / "notes.safetensors"]
+    for path in others:
+        path.parent.mkdir()
+        path.write_bytes(b"x" * 1000)
+    (tmp_path / "cd" / "folder").mkdir(parents=True)
+    cache = FeatureCache(tmp_path, limit=0)
+    encode(Counting(), images(2), cache=cache)
+    cache.prune()
+    assert all(path.is_file() for path in others)
+    assert not list(tmp_path.glob("*/" + "[0-9a-f]" * 64 + ".safetensors"))
+
+
+def test_a_cache_that_breaks_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    cache = FeatureCache(tmp_path)
+    monkeypatch.setattr("inctrl.backbones.cache.tempfile.mkstemp", full)
+    assert len(encode(Counting(), images(3), cache=cache)) == 3
+    assert caplog.text.count("No space left") == 1
+
+
+def test_an_unwritable_default_folder_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("INCTRL_CACHE", raising=False)
+    monkeypatch.setattr("inctrl.backbones.cache.default_folder", lambda: tmp_path / "file" / "x")
+    assert open_cache(None) is None
+    assert "not remembered" in caplog.text
+
+
+def test_the_environment_may_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INCTRL_CACHE", "off")
+    assert open_cache(None) is None

@@ -97,3 +97,39 @@ def test_a_file_that_is_no_checkpoint_is_refused(
     assert run(["adapters", "import", str(tmp_path / "other.pyth"), "--model", MODEL]) == 5
     assert "not an InCTRL checkpoint" in capsys.readouterr().err
     assert run(["adapters", "import", str(tmp_path / "none.pyth")]) == 5
+
+
+def test_a_context_knows_the_weights_of_its_adapter(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shots = []
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        shots.append(str(tmp_path / f"{i}.png"))
+    for name, seed in (("one", 0), ("two", 1)):
+        state = torch.load(checkpoint)
+        state["model_state"]["adapter.fc.0.weight"] += seed
+        torch.save(state, checkpoint)
+        assert run(["adapters", "import", str(checkpoint), "--model", MODEL, "--name", name]) == 0
+    context, out = str(tmp_path / "context"), str(tmp_path / "out")
+    detect = ["detect", shots[0], "--out"]
+    normal = ["--normal", *shots, "--adapter", "one", "--save-context", context]
+    assert run([*detect, out, *normal]) == 0
+    assert run([*detect, f"{out}-2", "--context", context]) == 0
+    capsys.readouterr()
+    assert run([*detect, f"{out}-3", "--context", context, "--adapter", "two"]) == 6
+    assert "adapter_sha256" in capsys.readouterr().err
+    assert run(["adapters", "import", str(checkpoint), "--model", MODEL, "--name", "../x"]) == 2
+
+
+def test_a_broken_adapter_does_not_hide_the_others(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["adapters", "import", str(checkpoint), "--model", MODEL, "--name", "fine"]) == 0
+    (tmp_path / "adapters" / "broken").mkdir()
+    (tmp_path / "adapters" / "broken" / "adapter_config.json").write_text("{}")
+    assert run(["adapters", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "broken\tbroken" in listed
+    assert "fine\tinctrl" in listed

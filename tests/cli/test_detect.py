@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +209,92 @@ def test_default_folders_are_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for _ in range(2):
         assert run(["detect", GOOD, "--normal", *SHOTS]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["detect-1", "detect-2"]
+
+
+def test_normals_may_be_given_in_several_groups(out: Path) -> None:
+    groups = ["--normal", *SHOTS[:2], "--normal", *SHOTS[2:]]
+    assert run(["detect", GOOD, *groups, "--out", str(out)]) == 0
+    card = scores(out)["card"]
+    assert isinstance(card, dict)
+    assert card["shot_names"] == SHOTS
+
+
+def test_one_shot_is_undecided_about_a_hole_and_shows_where(out: Path) -> None:
+    assert detect(out, HOLE, normal=SHOTS[:1]) == 0
+    [result] = scores(out)["results"]  # type: ignore[misc]
+    assert result["verdict"] == "undecided"
+    assert result["regions"]
+    assert result["p_value"] == 0.5
+
+
+def test_flags_that_a_saved_context_decides_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = str(tmp_path / "bricks")
+    detect(tmp_path / "a", HOLE, flags=("--save-context", context))
+    capsys.readouterr()
+    command = ["detect", HOLE, "--context", context, "--out", str(tmp_path / "b")]
+    for flags in (["--item", "x"], ["--window", "0", "9"], ["--save-context", "c"]):
+        assert run([*command, *flags]) == 2
+        assert "belongs to --normal" in one_line(capsys)
+    assert run([*command, "--alpha", "0.3"]) == 0
+    calibration = scores(tmp_path / "b")["calibration"]
+    assert isinstance(calibration, dict)
+    assert calibration["alpha"] == 0.3
+
+
+def test_an_empty_folder_among_queries_fails_alone(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert detect(out, HOLE, str(tmp_path / "empty")) == 4
+    assert len(scores(out)["failures"]) == 1  # type: ignore[arg-type]
+
+
+def test_a_reader_that_leaves_costs_neither_report_nor_exit_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inctrl", "detect", HOLE, "--normal", *SHOTS]
+    command += ["--out", str(tmp_path / "out"), "--fail-on", "anomalous"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = subprocess.run(command, stdout=writer, stderr=subprocess.DEVNULL, check=False).returncode
+    os.close(writer)
+    assert code == 3
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    code = (
+        "import os, sys, inctrl.inspector, inctrl.fitted\n"
+        "from inctrl.cli.main import main\n"
+        "def stop(self, chunk):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    yield\n"
+        "inctrl.fitted.FittedInspector._inspect_chunk = stop\n"
+        "main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "detect", HOLE, "--normal", *SHOTS]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], capture_output=True, check=False
+    )
+    assert done.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_somebody_elses_partial_folder_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "thesis.tex").write_text("precious")
+    assert detect(tmp_path / "out", GOOD, flags=("--overwrite",)) == 7
+    assert (tmp_path / "out.partial" / "thesis.tex").read_text() == "precious"
+
+
+def test_names_beyond_the_terminals_encoding_are_escaped(tmp_path: Path) -> None:
+    query = tmp_path / "ünï-日本.png"
+    shutil.copy(GOOD, query)
+    command = [sys.executable, "-m", "inctrl", "detect", str(query), "--normal", *SHOTS]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out"), "--json"],
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["results"][0]["verdict"] == "normal"

@@ -195,6 +195,8 @@ def test_prototypes_are_those_of_the_release(oracle: Oracle) -> None:
     model = oracle.backbone._model  # type: ignore[attr-defined]
 
     class Mapped:
+        fingerprint = "oracle"
+
         def encode_text(self, sentences: list[str]) -> Tensor:
             rows = np.searchsorted(vocabulary, tokenizer(sentences).numpy())
             encoded: Tensor = model.encode_text(torch.from_numpy(rows))

@@ -52,6 +52,7 @@ def _info(**changes: Any) -> RunInfo:
         detector="incontext",
         options={"top_share": 0.03},
         adapter=None,
+        adapter_sha256=None,
         item="cap",
         fit="squash",
         shots=tuple(shot.sha256 for shot in shots),

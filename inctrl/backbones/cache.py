@@ -1,0 +1,134 @@
+"""Features remembered on disk by content.
+
+An entry is named by a hash of all that it depends on, so that it can be wrong for nobody; it is
+written to a temporary name and renamed, so that any number of processes may share a folder. A
+damaged entry counts as absent, and what does not look like an entry is never touched.
+"""
+
+import logging
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import platformdirs
+import safetensors
+import safetensors.torch
+import torch
+
+from inctrl.errors import UsageError
+from inctrl.tensorfiles import pack_layers, unpack_layers
+from inctrl.types import Features
+
+logger = logging.getLogger("inctrl")
+
+DEFAULT_LIMIT = 2 * 1024**3
+"""Bytes kept on disk; the entries unused for longest go first."""
+PRUNE_EVERY = 256
+"""Entries written between two looks at the size of the folder."""
+ABANDONED = 3600
+"""Seconds after which a temporary file belongs to a process that is gone."""
+ENTRY = re.compile(r"[0-9a-f]{64}(\.safetensors|\.[^.]*\.tmp)")
+
+
+class FeatureCache:
+    """A folder of feature files, one an image; size-bounded."""
+
+    def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+        self._written = 0
+        self._broken = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"cache folder {str(folder)!r} cannot be written ({error.strerror}); "
+                "give another with --cache DIR, or --cache off"
+            ) from None
+
+    def read(self, key: str) -> Features | None:
+        """The entry of a 64-digit key, or None."""
+        path = self._path(key)
+        try:
+            stored = safetensors.torch.load_file(path)
+            os.utime(path)
+            return Features(unpack_layers(stored), stored["image"])
+        except (OSError, KeyError, safetensors.SafetensorError):
+            return None
+
+    def write(self, key: str, features: Features) -> None:
+        """Remember; a folder that cannot be written any more costs time, not the result."""
+        try:
+            self._write(self._path(key), features)
+            self._written += 1
+            if self._written % PRUNE_EVERY == 0:
+                self.prune()
+        except OSError as error:
+            if not self._broken:
+                logger.warning("features are not remembered: %s", error.strerror or error)
+            self._broken = True
+
+    def prune(self) -> None:
+        """Delete the entries unused for longest until the folder is within its limit."""
+        entries: list[tuple[float, int, Path]] = []
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            try:
+                stat = path.stat()
+            except OSError:  # another process pruned it first
+                continue
+            if not ENTRY.fullmatch(path.name) or not path.is_file():
+                continue
+            if path.suffix == ".tmp" and time.time() - stat.st_mtime < ABANDONED:
+                continue  # another process is writing it
+            entries.append((stat.st_mtime, stat.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _write(self, path: Path, features: Features) -> None:
+        # Cloned, as a row of a batch would be stored with the whole batch behind it.
+        tensors = {
+            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in pack_layers(features.patches, image=features.image).items()
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(safetensors.torch.save(tensors))
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def default_folder() -> Path:
+    """The platform's user cache folder."""
+    return Path(platformdirs.user_cache_dir("inctrl"), "features")
+
+
+def open_cache(setting: str | Path | None) -> FeatureCache | None:
+    """A folder -> its cache; "off" -> None; None -> `INCTRL_CACHE`, else the default folder.
+
+    A default folder that cannot be written is said and done without; a named one is a UsageError.
+    """
+    chosen = setting or os.environ.get("INCTRL_CACHE")
+    if chosen == "off":
+        return None
+    if chosen:
+        return FeatureCache(Path(chosen))
+    try:
+        return FeatureCache(default_folder())
+    except UsageError as error:
+        logger.warning("features are not remembered: %s", error)
+        return None
