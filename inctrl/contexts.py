@@ -17,7 +17,7 @@ import safetensors.torch
 from inctrl.calibration import Calibration
 from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
 from inctrl.fitted import FittedInspector
-from inctrl.images import Image, Window, open_image
+from inctrl.images import Image, Window, digest, open_image
 from inctrl.inspector import Inspector
 from inctrl.wholefolder import told, whole_folder
 
@@ -35,6 +35,7 @@ def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool
         "version": VERSION,
         "card": asdict(fitted.card),
         "calibration": asdict(fitted.calibration),
+        "pictures_sha256": [digest(shot.rgb) for shot in fitted.shots],
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
     }
     with whole_folder(path, (INDEX, TENSORS, "shots"), overwrite) as part, told(path):
@@ -61,7 +62,7 @@ def load_context(
             inspector=inspector,
             context=None,
             calibration=replace(calibration, alpha=alpha or calibration.alpha),
-            shots=_read_shots(path, card),
+            shots=_read_shots(path, card, index["pictures_sha256"]),
             item=card["item"],
             window=Window(*card["window"]) if card["window"] else None,
         )
@@ -99,13 +100,14 @@ def _refuse_other(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> Non
             )
 
 
-def _read_shots(path: Path, card: dict[str, Any]) -> tuple[Image, ...]:
+def _read_shots(path: Path, card: dict[str, Any], digests: list[str]) -> tuple[Image, ...]:
     files = [path / "shots" / f"{i:04d}.png" for i in range(len(card["shots"]))]
     names = card["shot_names"]
     shots = [open_image(file, name) for file, name in zip(files, names, strict=True)]
-    if [shot.sha256 for shot in shots] != list(card["shots"]):
+    if [shot.sha256 for shot in shots] != digests:
         raise ValueError("its shots are not those it was made of")
-    return tuple(shots)
+    # A large shot was saved reduced; it keeps the identity of the original.
+    return tuple(replace(s, sha256=sha) for s, sha in zip(shots, card["shots"], strict=True))
 
 
 def _frozen(value: Any) -> Any:

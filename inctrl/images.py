@@ -73,6 +73,16 @@ class Image:
         """(height, width) in pixels."""
         return self.rgb.shape[0], self.rgb.shape[1]
 
+    def bounded(self, pixels: int) -> "Image":
+        """The same image, reduced where it has more pixels; its sha256 stays the original's."""
+        height, width = self.size
+        if height * width <= pixels:
+            return self
+        factor = (pixels / (height * width)) ** 0.5
+        size = (max(1, int(width * factor)), max(1, int(height * factor)))
+        reduced = PIL.Image.fromarray(self.rgb).resize(size, PIL.Image.Resampling.BOX)
+        return replace(self, rgb=np.asarray(reduced))
+
     def noted(self, note: str) -> "Image":
         """The same image with one more note."""
         return replace(self, notes=(*self.notes, note))
@@ -127,7 +137,7 @@ def develop(picture: Picture, window: Window | None = None) -> Image:
         notes = (*notes, f"{picture.pixels.dtype} values {window.low:g}..{window.high:g} shown")
     else:
         rgb = np.ascontiguousarray(picture.pixels, dtype=np.uint8)
-    return Image(rgb=rgb, name=picture.name, sha256=_digest(rgb), notes=notes)
+    return Image(rgb=rgb, name=picture.name, sha256=digest(rgb), notes=notes)
 
 
 def open_image(source: Source, name: str | None = None, window: Window | None = None) -> Image:
@@ -135,10 +145,11 @@ def open_image(source: Source, name: str | None = None, window: Window | None = 
     return develop(decode(source, name), window)
 
 
-def _digest(rgb: NDArray[np.uint8]) -> str:
-    digest = hashlib.sha256(np.asarray(rgb.shape, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(rgb).data)
-    return digest.hexdigest()
+def digest(rgb: NDArray[np.uint8]) -> str:
+    """sha256 over shape and pixels."""
+    sha256 = hashlib.sha256(np.asarray(rgb.shape, dtype="<i8").tobytes())
+    sha256.update(np.ascontiguousarray(rgb).data)
+    return sha256.hexdigest()
 
 
 def _from_array(array: NDArray[np.generic], name: str, notes: tuple[str, ...] = ()) -> Picture:

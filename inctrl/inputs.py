@@ -1,6 +1,6 @@
 """What users hand over: lists of images, the normal shots and the queries."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -9,20 +9,31 @@ import numpy as np
 import PIL.Image
 
 from inctrl.errors import UnreadableImage, UsageError
-from inctrl.images import Image, Source, Window, decode, develop, shared_window
-from inctrl.types import Failure
+from inctrl.images import Image, Picture, Source, Window, decode, develop, shared_window
+from inctrl.types import Failure, Features, concatenate
 
 Input: TypeAlias = Source | Image
 """Anything that can be read as an image, or an image already read."""
+SHOWN = 4_000_000
+"""Pixels of a shot that are kept for showing it."""
 Check: TypeAlias = Callable[[Image], object]
 """Raises UnreadableImage for an image that cannot be shown to the backbone."""
 
 
+Encode: TypeAlias = Callable[[Sequence[Image]], Features]
+
+
 @dataclass(frozen=True, eq=False)
 class Shots:
-    """The distinct usable shots, the brightness window they share, and what was left out."""
+    """The distinct usable shots with their features, in the order given.
+
+    images    as shown in evidence: bounded in size, under the sha256 of the original
+    window    the brightness window of those of more than 8 bits
+    warnings  what was left out, in words
+    """
 
     images: tuple[Image, ...]
+    features: Features
     window: Window | None
     warnings: tuple[str, ...]
 
@@ -34,36 +45,48 @@ def listed(inputs: Iterable[Input]) -> Iterable[Input]:
     return inputs
 
 
-def open_shots(normals: Iterable[Input], window: Window | None, check: Check) -> Shots:
-    """Read the shots; an unusable one is left out, an equal one counts once.
+def open_shots(
+    normals: Iterable[Input], window: Window | None, check: Check, encode: Encode
+) -> Shots:
+    """Read and encode the shots one by one, so that hundreds of photographs fit in memory.
 
-    `window` is for images of more than 8 bits (default: from those shots).
+    An unusable shot is left out, an equal one counts once. `window` is for images of more than
+    8 bits (default: from those shots, which therefore wait for each other).
     Raises UsageError where no shot is left.
     """
     warnings: list[str] = []
-    opened = []
-    for normal in listed(normals):
+    found: dict[str, tuple[int, Image, Features]] = {}
+    deep: list[tuple[int, Picture]] = []
+
+    def add(position: int, image: Image) -> None:
+        check(image)
+        if image.sha256 in found:
+            first = found[image.sha256][1].name
+            warnings.append(f"shot {image.name!r} is the same image as {first!r}: counted once")
+        else:
+            found[image.sha256] = (position, image.bounded(SHOWN), encode([image]))
+
+    for position, normal in enumerate(listed(normals)):
         try:
-            opened.append(normal if isinstance(normal, Image) else decode(normal))
+            entry = normal if isinstance(normal, Image) else decode(normal)
+            if isinstance(entry, Picture) and entry.deep:
+                deep.append((position, entry))
+            else:
+                add(position, entry if isinstance(entry, Image) else develop(entry))
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
-    window = window or shared_window([p for p in opened if not isinstance(p, Image)])
-    distinct: dict[str, Image] = {}
-    for entry in opened:
-        image = entry if isinstance(entry, Image) else develop(entry, window)
+    window = window or shared_window([picture for _, picture in deep])
+    for position, picture in deep:
         try:
-            check(image)
+            add(position, develop(picture, window))
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
-            continue
-        first = distinct.setdefault(image.sha256, image)
-        if first is not image:
-            same = f"shot {image.name!r} is the same image as {first.name!r}: counted once"
-            warnings.append(same)
-    if not distinct:
+    if not found:
         reason = f" ({warnings[0]})" if warnings else ""
         raise UsageError(f"no normal image can be used; give at least one{reason}")
-    return Shots(tuple(distinct.values()), window, tuple(warnings))
+    ordered = sorted(found.values(), key=lambda shot: shot[0])
+    features = concatenate([shot[2] for shot in ordered])
+    return Shots(tuple(shot[1] for shot in ordered), features, window, tuple(warnings))
 
 
 def open_query(query: Input, window: Window | None, check: Check) -> Image | Failure:

@@ -116,12 +116,11 @@ class Inspector:
         An unreadable image is left out with a warning, an equal one counts once; UsageError
         where none is left. `window` is for images of more than 8 bits (default: from the shots).
         """
-        shots = open_shots(normals, window, self.view)
-        features = self.encode(shots.images)
+        shots = open_shots(normals, window, self.view, self.encode)
         about = self.describe(item)
         calibration = calibrate(
             self.detector,
-            features,
+            shots.features,
             about,
             self.alpha,
             views=lambda: self.encode(small_views(shots.images[0])),
@@ -132,7 +131,7 @@ class Inspector:
             logger.warning("%s", warning)
         return FittedInspector(
             inspector=self,
-            context=self.detector.prepare(features, about),
+            context=self.detector.prepare(shots.features, about),
             calibration=calibration,
             shots=shots.images,
             item=item,

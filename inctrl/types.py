@@ -1,10 +1,11 @@
 """The values that travel the one path, from features to results. All are frozen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +32,15 @@ class Features:
 
     def __getitem__(self, rows: slice | list[int]) -> "Features":
         return Features(tuple(p[rows] for p in self.patches), self.image[rows])
+
+
+def concatenate(parts: Sequence[Features]) -> Features:
+    """Features of several calls, one after the other."""
+    layers = range(len(parts[0].patches))
+    return Features(
+        tuple(torch.cat([part.patches[i] for part in parts]) for i in layers),
+        torch.cat([part.image for part in parts]),
+    )
 
 
 @dataclass(frozen=True, eq=False)

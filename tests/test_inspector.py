@@ -283,3 +283,22 @@ def test_a_context_may_be_read_at_another_alpha(tmp_path: Path) -> None:
 def test_options_out_of_range_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
         Inspector.load(options=options, cache="off")  # type: ignore[arg-type]
+
+
+def test_large_shots_are_kept_reduced_and_a_saved_context_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inctrl.inputs.SHOWN", 600)
+    one, query = inspector(), photograph(51, spot=True)
+    fitted = one.fit(SHOTS)
+    assert all(shot.rgb.size <= 3 * 600 for shot in fitted.shots)
+    [result] = fitted.inspect([SHOTS[1]])
+    assert result.score < 1e-6  # features are those of the full image
+    assert any("also the normal shot" in note for note in result.notes)
+    save_context(fitted, tmp_path / "c")
+    [before], [after] = fitted.inspect([query]), load_context(one, tmp_path / "c").inspect([query])
+    assert after.score == before.score
+    assert after.evidence == before.evidence
+    assert before.evidence is not None
+    shot = fitted.shots[before.evidence.shot]
+    assert before.evidence.shot_box.right <= shot.size[1]

@@ -3,12 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 
-import torch
-
 from inctrl.backbones.cache import FeatureCache
 from inctrl.images import Image
 from inctrl.protocols import Backbone
-from inctrl.types import Features, Fit
+from inctrl.types import Features, Fit, concatenate
 
 
 def encode(
@@ -39,15 +37,6 @@ def encode(
             if cache:
                 cache.write(key, found[key])
     return concatenate([found[key] for key in keys])
-
-
-def concatenate(parts: Sequence[Features]) -> Features:
-    """Features of several calls, one after the other."""
-    layers = range(len(parts[0].patches))
-    return Features(
-        tuple(torch.cat([part.patches[i] for part in parts]) for i in layers),
-        torch.cat([part.image for part in parts]),
-    )
 
 
 def _key(image: Image, backbone: Backbone, fit: Fit) -> str:

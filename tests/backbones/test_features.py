@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from inctrl.backbones.cache import FeatureCache, open_cache
-from inctrl.backbones.features import concatenate, encode
+from inctrl.backbones.features import encode
 from inctrl.backbones.preprocess import Preprocessing
 from inctrl.errors import UsageError
 from inctrl.images import Image, open_image
 from inctrl.maths.geometry import View
-from inctrl.types import Features, Fit
+from inctrl.types import Features, Fit, concatenate
 
 
 class Counting:
