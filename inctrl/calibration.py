@@ -23,8 +23,8 @@ import torch
 
 from inctrl.maths.aggregate import top_mean
 from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
-from inctrl.protocols import Detector, Explains
-from inctrl.types import Features, Item, Prediction, Verdict
+from inctrl.protocols import Detector
+from inctrl.types import Features, Item, Verdict
 
 Method = Literal["rank", "prediction", "views"]
 MAP_SHARE = 0.03
@@ -45,7 +45,7 @@ class Calibration:
     scores           leave-one-shot-out scores (of views where there is one shot)
     tops             the same for maps: mean of the highest MAP_SHARE of each
     map_low          median of the shots' own maps, where the colour scale begins
-    normal_distance  median distance of the shots' worst patch to its nearest normal patch
+    normal_peak      median of the highest value of the shots' own maps
     """
 
     alpha: float
@@ -53,7 +53,7 @@ class Calibration:
     scores: tuple[float, ...]
     tops: tuple[float, ...]
     map_low: float
-    normal_distance: float
+    normal_peak: float
     warnings: tuple[str, ...] = ()
 
     @property
@@ -147,7 +147,7 @@ def calibrate(
         scores=scores,
         tops=tuple(top for part in parts for top in part.tops),
         map_low=float(np.median([part.low for part in parts])),
-        normal_distance=float(np.median([d for part in parts for d in part.distances] or [0.0])),
+        normal_peak=float(np.median([peak for part in parts for peak in part.peaks])),
         warnings=_warnings(scores, [names[i] for i in _chosen(len(shots))]),
     )
 
@@ -157,7 +157,7 @@ class _HeldOut:
     scores: list[float]
     tops: list[float]
     low: float
-    distances: list[float]
+    peaks: list[float]
 
 
 def _left_out(
@@ -174,24 +174,13 @@ def _left_out(
 def _held_out(detector: Detector[Any], bank: Features, item: Item, queries: Features) -> _HeldOut:
     context = detector.prepare(bank, item)
     prediction = detector.score(queries, context)
-    distances = []
-    if isinstance(detector, Explains):
-        for i, cell in enumerate(worst_cells(prediction)):
-            distances.append(detector.nearest(queries[i : i + 1], context, cell).distance)
     maps = prediction.anomaly_map.flatten(1)
     return _HeldOut(
         prediction.score.tolist(),
         top_mean(maps, MAP_SHARE).tolist(),
         float(maps.median()),
-        distances,
+        maps.amax(dim=1).tolist(),
     )
-
-
-def worst_cells(prediction: Prediction) -> list[tuple[int, int]]:
-    """(row, column) of the highest cell of each map."""
-    columns = prediction.anomaly_map.shape[-1]
-    best = prediction.anomaly_map.flatten(1).argmax(dim=1)
-    return [divmod(int(cell), columns) for cell in best]
 
 
 def _chosen(k: int) -> list[int]:

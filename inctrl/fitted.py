@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from inctrl import __version__
-from inctrl.calibration import Calibration, worst_cells
+from inctrl.calibration import Calibration
 from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Window
 from inctrl.inputs import Input, listed, open_query
@@ -137,8 +137,9 @@ class FittedInspector:
         detector = self.inspector.detector
         if not isinstance(detector, Explains):
             return None
-        cell = worst_cells(prediction)[row]
-        grid = (prediction.anomaly_map.shape[1], prediction.anomaly_map.shape[2])
+        values = prediction.anomaly_map[row]
+        grid = (values.shape[0], values.shape[1])
+        cell = divmod(int(values.argmax()), grid[1])
         match: Match = detector.nearest(features, self.context, cell)
         shot = self.shots[match.shot]
         return Evidence(
@@ -146,8 +147,8 @@ class FittedInspector:
             shot=match.shot,
             shot_name=shot.name,
             shot_box=Box(*self.inspector.view(shot).cell_box(match.row, match.column, grid)),
-            distance=match.distance,
-            normal_distance=self.calibration.normal_distance,
+            distance=float(values.max()),
+            normal_distance=self.calibration.normal_peak,
         )
 
     def _same_as_shot(self, image: Image) -> tuple[str, ...]:

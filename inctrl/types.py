@@ -64,12 +64,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Match:
-    """The nearest normal patch of one query cell: its shot, its cell there, the distance."""
+    """The nearest normal patch of one query cell: its shot, and its cell there."""
 
     shot: int
     row: int
     column: int
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Region:
 class Evidence:
     """Why the worst place is called so: the nearest normal patch among the shots.
 
-    distance         residual of the query patch to that shot patch, in [0, 1]
+    distance         value of the map at the worst place
     normal_distance  the same for the worst places of normal images (their median)
     """
 

@@ -53,7 +53,8 @@ def test_evidence_names_the_nearest_normal_patch() -> None:
     [result] = fitted.inspect([photograph(51, spot=True)])
     evidence = result.evidence
     assert evidence is not None
-    assert evidence.distance > evidence.normal_distance
+    assert evidence.distance > evidence.normal_distance == fitted.calibration.normal_peak
+    assert evidence.distance >= result.score
     assert evidence.query_box.left < 45
     assert evidence.query_box.right > 30
     assert evidence.shot_name == fitted.shots[evidence.shot].name

@@ -29,15 +29,13 @@ def nearest_similarity(query: Tensor, memory: Tensor) -> Tensor:
     return best
 
 
-def nearest_patch(query: Tensor, shots: Tensor) -> tuple[int, int, int, float]:
-    """Shot, row and column of the shot patch nearest to one query patch, and its residual.
+def nearest_patch(query: Tensor, shots: Tensor) -> tuple[int, int, int]:
+    """Shot, row and column of the shot patch nearest to one query patch.
 
     query   d         unit length
     shots   k h w d   unit length along d
     """
-    similarity = shots @ query
-    best = int(similarity.argmax())
-    _, rows, columns = similarity.shape
+    _, rows, columns, _ = shots.shape
+    best = int((shots @ query).argmax())
     shot, cell = divmod(best, rows * columns)
-    distance = float((1 - similarity.flatten()[best]) / 2)
-    return shot, cell // columns, cell % columns, max(distance, 0.0)
+    return shot, cell // columns, cell % columns
