@@ -1,0 +1,103 @@
+"""The text tower of the embedded backbone: an open_clip text transformer with its own tokenizer.
+
+Attention is causal, as in CLIP, and the sentence is read off at its end token. What follows that
+token cannot reach it, so padding is irrelevant.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from inctrl.errors import InvalidFile, MissingModel
+from inctrl.tensorfiles import load_exactly, read_state
+
+CONFIG = "open_clip_config.json"
+TOKENIZER = "tokenizer.json"
+WEIGHTS = "text.safetensors"
+BATCH = 256
+"""Sentences encoded at once; bounds the memory of a long prompt bank."""
+
+
+class TextTower:
+    """Sentences to embeddings; any text works, and long ones are cut at the context length."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any, device: torch.device) -> None:
+        self._model = model.eval().requires_grad_(False).to(device)
+        self._tokenizer = tokenizer
+        self._device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "TextTower":
+        """From a folder with `open_clip_config.json`, `tokenizer.json` and `text.safetensors`."""
+        for name in (CONFIG, TOKENIZER, WEIGHTS):
+            if not (folder / name).is_file():
+                raise MissingModel(f"no {name!r} in {str(folder)!r}; reinstall inctrl")
+        model = build(read_config(folder / CONFIG))
+        state = {name: tensor.float() for name, tensor in read_state(folder / WEIGHTS).items()}
+        load_exactly(model, state, str(folder / WEIGHTS))
+        return cls(model, read_tokenizer(folder / TOKENIZER), torch.device(device))
+
+    @torch.inference_mode()
+    def __call__(self, sentences: Sequence[str]) -> Tensor:
+        """n sentences -> n 256 float32, unit length."""
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(sentences))]
+        parts = [
+            encode(self._model, padded(tokens[start : start + BATCH]).to(self._device))
+            for start in range(0, len(tokens), BATCH)
+        ]
+        if not parts:
+            return torch.empty(0, self._model.output_dim)  # type: ignore[call-overload, no-any-return]
+        return normalize(torch.cat(parts).float(), dim=-1)
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """The `model_cfg` of an open_clip configuration."""
+    try:
+        config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidFile(f"{str(path)!r} is no open_clip configuration ({error})") from None
+    return config
+
+
+def read_tokenizer(path: Path) -> Any:
+    """A `tokenizers` tokenizer."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the reader raises bare Exception
+        raise InvalidFile(f"{str(path)!r} is not a tokenizer ({error})") from None
+
+
+def build(config: Mapping[str, Any]) -> Any:
+    """The text transformer of a configuration, with open_clip's random weights."""
+    from open_clip.model import _build_text_tower  # takes seconds to import
+
+    try:
+        return _build_text_tower(config["embed_dim"], dict(config["text_cfg"]))
+    except (TypeError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
+        raise InvalidFile(f"the configuration describes no text tower ({error})") from None
+
+
+def padded(tokens: Sequence[Sequence[int]]) -> Tensor:
+    """Token lists as one matrix n t, filled up with 0 to the longest."""
+    longest = max(map(len, tokens))
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
+
+
+def encode(model: Any, tokens: Tensor) -> Tensor:
+    """Tokens n t -> embeddings n e, not normalised; as the model's own pass, but any t will do.
+
+    The model itself takes only its full context length: four times the work for short sentences.
+    """
+    length = tokens.shape[1]
+    x = model.token_embedding(tokens) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    end = (tokens == model.eos_id).int().argmax(dim=1)
+    pooled = model.ln_final(x[torch.arange(len(x), device=x.device), end])
+    return pooled @ model.text_projection  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Training of the embedded backbone: the program that makes the weights of `tiny`."""
