@@ -1,7 +1,7 @@
 """The values that travel the one path, from features to results. All are frozen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -155,9 +155,6 @@ class Result:
     @property
     def name(self) -> str:
         return self.image.name
-
-    def with_notes(self, *notes: str) -> "Result":
-        return replace(self, notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True)
