@@ -117,18 +117,26 @@ def default_folder() -> Path:
     return Path(platformdirs.user_cache_dir("inctrl"), "features")
 
 
+def chosen_folder(setting: str | Path | None = None) -> Path | None:
+    """The folder set by argument or `INCTRL_CACHE`, else the default one; None for "off"."""
+    chosen = setting or os.environ.get("INCTRL_CACHE")
+    if chosen == "off":
+        return None
+    return Path(chosen) if chosen else default_folder()
+
+
 def open_cache(setting: str | Path | None) -> FeatureCache | None:
     """A folder -> its cache; "off" -> None; None -> `INCTRL_CACHE`, else the default folder.
 
     A default folder that cannot be written is said and done without; a named one is a UsageError.
     """
-    chosen = setting or os.environ.get("INCTRL_CACHE")
-    if chosen == "off":
+    folder = chosen_folder(setting)
+    if folder is None:
         return None
-    if chosen:
-        return FeatureCache(Path(chosen))
     try:
-        return FeatureCache(default_folder())
+        return FeatureCache(folder)
     except UsageError as error:
+        if folder != default_folder():
+            raise
         logger.warning("features are not remembered: %s", error)
         return None

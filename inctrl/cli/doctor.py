@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     import torch
 
     from inctrl.adapters import file
-    from inctrl.backbones.cache import default_folder
+    from inctrl.backbones.cache import chosen_folder
     from inctrl.cli.backbones import cached_models
     from inctrl.prompting import banks
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
         ("inctrl", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)),
         ("device", f"{device}, {torch.get_num_threads()} threads"),
-        ("feature cache", _folder_size(default_folder())),
+        ("feature cache", _folder_size(chosen_folder())),
         ("adapters", ", ".join(file.installed()) or f"none (user folder {file.user_folder()})"),
         ("prompt banks", ", ".join(banks()) or "none"),
         ("at hand offline", ", ".join(["tiny", *cached_models()])),
@@ -91,6 +91,8 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _folder_size(folder: Path) -> str:
+def _folder_size(folder: Path | None) -> str:
+    if folder is None:
+        return "off"
     sizes = [path.stat().st_size for path in folder.glob("*/*") if path.is_file()]
     return f"{folder}: {len(sizes)} images, {sum(sizes) / 1e6:.0f} MB"

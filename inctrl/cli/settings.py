@@ -9,7 +9,7 @@ from pathlib import Path
 from inctrl.errors import UsageError
 from inctrl.registry import unknown
 
-SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "item", "image_size")
+SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
 """Options that may be set once for all runs."""
 
 

@@ -117,3 +117,14 @@ def test_doctor_runs_the_main_job_and_dials_nobody(capsys: pytest.CaptureFixture
 def test_backbones_lists_what_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backbones"]) == 0
     assert "tiny (embedded)" in capsys.readouterr().out
+
+
+def test_doctor_names_the_cache_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("inctrl.cli.doctor.self_test", lambda: (0.0, []))
+    for setting, shown in ((str(tmp_path), f"{tmp_path}: 0 images"), ("off", "off")):
+        monkeypatch.setenv("INCTRL_CACHE", setting)
+        assert run(["doctor"]) == 0
+        [line] = [x for x in capsys.readouterr().out.splitlines() if x.startswith("feature cache")]
+        assert shown in line
