@@ -43,6 +43,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in stored.items()}
 
 
+def read_part(path: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix of a state dict, in single precision and without the prefix."""
+    return {
+        name.removeprefix(prefix): tensor.float()
+        for name, tensor in read_state(path).items()
+        if name.startswith(prefix)
+    }
+
+
 def matters(name: str) -> bool:
     """Whether features depend on this entry of a state dict."""
     return name not in UNUSED and not name.endswith("num_batches_tracked")

@@ -11,7 +11,7 @@ from typing import Any
 
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.preprocess import Preprocessing
@@ -39,16 +39,15 @@ class ConvBackbone:
         preprocessing: Preprocessing,
         layers: Sequence[str] | None,
         device: torch.device,
-        default_layers: Sequence[str] = DEFAULT_STRIDES,
     ) -> None:
         known = {f"stride{info['reduction']}": i for i, info in enumerate(model.feature_info)}
         if len(known) == 1 < len(model.feature_info):
             raise UsageError(f"{name!r} has one stride throughout; use openclip: or hf: for it")
         self.name = name
         self.preprocessing = preprocessing
-        self.layers = pick_layers(layers, default_layers, list(known), name)
+        self.layers = pick_layers(layers, DEFAULT_STRIDES, list(known), name)
         self._indices = [known[layer] for layer in self.layers]
-        self._device = device
+        self.device = device
         # Channels-last convolutions are about a third faster on CPUs.
         self._model = (
             model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
@@ -68,10 +67,16 @@ class ConvBackbone:
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
-        pixels = pixels.to(self._device, memory_format=torch.channels_last)
+        pixels = pixels.to(self.device, memory_format=torch.channels_last)
         last, maps = self._model.forward_intermediates(pixels, indices=self._indices)
         pooled = self._model.forward_head(last, pre_logits=True)
         return Features(tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps), pooled)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """Pooled features n p -> logits n c of the classes that the weights were trained on."""
+        head: nn.Linear = self._model.get_classifier()
+        return head
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:  # noqa: ARG002
         raise UsageError(f"backbone {self.name!r} has no text tower; use openclip: or hf: with one")

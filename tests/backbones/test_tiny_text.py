@@ -1,4 +1,4 @@
-"""The text tower of the embedded backbone, with small random weights."""
+"""The text tower of `tiny`, with random weights."""
 
 import json
 import subprocess
@@ -12,9 +12,19 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 from training.tiny_teacher import write_teacher
 
-from inctrl.backbones import texttower
-from inctrl.backbones.texttower import TextTower, build, encode, padded
+from inctrl.backbones.tiny import text
+from inctrl.backbones.tiny.text import (
+    CONFIG,
+    PREFIX,
+    TOKENIZER,
+    WEIGHTS,
+    TextTower,
+    build,
+    encode,
+    padded,
+)
 from inctrl.errors import InvalidFile, MissingModel
+from inctrl.tensorfiles import read_part
 from inctrl.training import vocabulary
 from inctrl.training.distil import configuration
 
@@ -26,12 +36,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("tower")
     source = vocabulary.teacher_tokenizer(write_teacher(base / "teacher"))
     pieces = vocabulary.prune(source, SENTENCES, source.get_vocab_size())
-    vocabulary.write(source, pieces, 32, base / "tokenizer.json")
+    vocabulary.write(source, pieces, 32, base / TOKENIZER)
     config = configuration(pieces)
-    (base / "open_clip_config.json").write_text(json.dumps(config))
+    (base / CONFIG).write_text(json.dumps(config))
     torch.manual_seed(0)
     state = build(config["model_cfg"]).state_dict()
-    save_file({n: t.half().contiguous() for n, t in state.items()}, base / "text.safetensors")
+    stored = {PREFIX + n: t.half().contiguous() for n, t in state.items()}
+    save_file({**stored, "joint.names": torch.ones(2)}, base / WEIGHTS)  # not the tower's
     return base
 
 
@@ -49,7 +60,7 @@ def test_company_does_not_change_an_embedding(
     together = tower(SENTENCES)
     alone = torch.cat([tower([s]) for s in SENTENCES])
     assert torch.allclose(together, alone, atol=1e-5)
-    monkeypatch.setattr(texttower, "BATCH", 3)
+    monkeypatch.setattr(text, "BATCH", 3)
     assert torch.allclose(tower(SENTENCES), together, atol=1e-5)
 
 
@@ -59,13 +70,12 @@ def test_no_sentences_give_no_rows(folder: Path) -> None:
 
 def test_open_clip_says_the_same_of_the_same_configuration(folder: Path) -> None:
     """The shortened pass is open_clip's own, at its full context length."""
-    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
-    state = {n: t.float() for n, t in texttower.read_state(folder / "text.safetensors").items()}
+    config = json.loads((folder / CONFIG).read_text())["model_cfg"]
     pair = open_clip.CLIP(**config).eval()
-    missing, unknown = pair.load_state_dict(state, strict=False)
+    missing, unknown = pair.load_state_dict(read_part(folder / WEIGHTS, PREFIX), strict=False)
     assert not unknown
     assert all(name.startswith(("visual.", "logit_scale")) for name in missing)
-    tokenizer = texttower.read_tokenizer(folder / "tokenizer.json")
+    tokenizer = text.read_tokenizer(folder / TOKENIZER)
     rows = [tokenizer.encode(s).ids for s in SENTENCES]
     tokens = torch.tensor([[*row, *[0] * (32 - len(row))] for row in rows])
     with torch.inference_mode():
@@ -73,8 +83,23 @@ def test_open_clip_says_the_same_of_the_same_configuration(folder: Path) -> None
     assert torch.allclose(TextTower.load(folder)(SENTENCES), theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        ("a \udc80dog", "a dog"),  # half of a pair, as a file name of other bytes gives it
+        ("\ud83e\udd8a", "🦊"),  # both halves, as JSON escapes them
+        ("\ud800", ""),
+    ],
+)
+def test_surrogates_are_read_as_what_is_left_of_them(
+    folder: Path, given: str, read_as: str
+) -> None:
+    found, expected = TextTower.load(folder)([given, read_as])
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
 def test_what_follows_the_end_token_cannot_reach_it(folder: Path) -> None:
-    config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+    config = json.loads((folder / CONFIG).read_text())["model_cfg"]
     model = build(config).eval()
     row = [2, 7, 9, model.eos_id]
     with torch.inference_mode():
@@ -84,14 +109,14 @@ def test_what_follows_the_end_token_cannot_reach_it(folder: Path) -> None:
 
 def test_importing_the_module_imports_no_model_library() -> None:
     code = (
-        "import sys, inctrl.backbones.texttower\n"
+        "import sys, inctrl.backbones.tiny.text\n"
         "print([m for m in ('open_clip', 'tokenizers', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["open_clip_config.json", "tokenizer.json", "text.safetensors"])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, WEIGHTS])
 def test_missing_and_damaged_files_are_told(folder: Path, tmp_path: Path, name: str) -> None:
     for file in folder.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from inctrl.errors import InvalidFile, MissingModel
-from inctrl.tensorfiles import load_exactly, read_state
+from inctrl.tensorfiles import load_exactly, read_part
 
 CONFIG = "open_clip_config.json"
 TOKENIZER = "tokenizer.json"
-WEIGHTS = "text.safetensors"
+WEIGHTS = "weights.safetensors"
+PREFIX = "text."
+"""Of the tower's tensors in the weights file, which holds the joint space too."""
 BATCH = 256
 """Sentences encoded at once; bounds the memory of a long prompt bank."""
 
@@ -33,19 +35,16 @@ class TextTower:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "TextTower":
-        """From a folder with `open_clip_config.json`, `tokenizer.json` and `text.safetensors`."""
-        for name in (CONFIG, TOKENIZER, WEIGHTS):
-            if not (folder / name).is_file():
-                raise MissingModel(f"no {name!r} in {str(folder)!r}; reinstall inctrl")
+        """From a folder with configuration, tokenizer and weights."""
         model = build(read_config(folder / CONFIG))
-        state = {name: tensor.float() for name, tensor in read_state(folder / WEIGHTS).items()}
-        load_exactly(model, state, str(folder / WEIGHTS))
+        load_exactly(model, read_part(folder / WEIGHTS, PREFIX), str(folder / WEIGHTS))
         return cls(model, read_tokenizer(folder / TOKENIZER), torch.device(device))
 
     @torch.inference_mode()
     def __call__(self, sentences: Sequence[str]) -> Tensor:
         """n sentences -> n 256 float32, unit length."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(sentences))]
+        encodings = self._tokenizer.encode_batch([_unbroken(s) for s in sentences])
+        tokens = [encoding.ids for encoding in encodings]
         parts = [
             encode(self._model, padded(tokens[start : start + BATCH]).to(self._device))
             for start in range(0, len(tokens), BATCH)
@@ -55,8 +54,14 @@ class TextTower:
         return normalize(torch.cat(parts).float(), dim=-1)
 
 
+def _unbroken(sentence: str) -> str:
+    """Pairs of surrogates joined; single ones, which the tokenizer refuses, are dropped by it."""
+    return sentence.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def read_config(path: Path) -> Mapping[str, Any]:
     """The `model_cfg` of an open_clip configuration."""
+    _demand(path)
     try:
         config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -68,6 +73,7 @@ def read_tokenizer(path: Path) -> Any:
     """A `tokenizers` tokenizer."""
     from tokenizers import Tokenizer
 
+    _demand(path)
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the reader raises bare Exception
@@ -101,3 +107,11 @@ def encode(model: Any, tokens: Tensor) -> Tensor:
     end = (tokens == model.eos_id).int().argmax(dim=1)
     pooled = model.ln_final(x[torch.arange(len(x), device=x.device), end])
     return pooled @ model.text_projection  # type: ignore[no-any-return]
+
+
+def _demand(path: Path) -> None:
+    if not path.is_file():
+        raise MissingModel(
+            f"no {path.name!r} in {str(path.parent)!r}; give a folder that the training program "
+            "wrote, or reinstall inctrl if it is its own"
+        )
