@@ -2,24 +2,30 @@
 
 import hashlib
 import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from inctrl.backbones.texttower import CONFIG, TOKENIZER, WEIGHTS, TextTower, build, read_tokenizer
+from inctrl.backbones.tiny.text import (
+    CONFIG,
+    PREFIX,
+    TOKENIZER,
+    WEIGHTS,
+    TextTower,
+    build,
+    read_tokenizer,
+)
 from inctrl.backbones.weights import resolved_device
 from inctrl.training import probe, vocabulary
-from inctrl.training.sentences import Corpus, corpus, read_captions
+from inctrl.training.sentences import Corpus, captions_of, corpus
+from inctrl.training.shards import Captioned
 from inctrl.training.teacher import encode
 from inctrl.training.textloop import Plan, distil
 from inctrl.training.textspace import WIDTH, TextSpace
@@ -39,7 +45,8 @@ CAPTIONS_TESTED = 1000
 def train_text_tower(
     out: Path,
     teacher: Path,
-    captions: Path,
+    records: Sequence[Captioned],
+    bar: Progress,
     *,
     steps: int = STEPS,
     batch: int = BATCH,
@@ -50,7 +57,7 @@ def train_text_tower(
     """Make the text tower of `tiny` in `out`, and measure it.
 
     teacher     folder of a sentence encoder with a WordPiece tokenizer
-    captions    `captions.jsonl` of the pretraining images; only free sources are trained on
+    records     of the pretraining images; only captions of free sources are trained on
     returns     figures, also in `figures.json`; cosines to the teacher are means in [-1, 1]
 
     Leaves configuration, tokenizer, weights, `pca.safetensors` and `log.jsonl`; run again after a
@@ -61,27 +68,26 @@ def train_text_tower(
     source = vocabulary.teacher_tokenizer(teacher)
     words = vocabulary.frequent_words(source, LEXICON)
     scale = SMOKE if smoke else 1.0
-    sentences = corpus(captions, words, seed, scale)
+    sentences = corpus(records, words, seed, scale)
     pieces = vocabulary.prune(source, sentences.train, min(VOCABULARY, source.get_vocab_size()))
     vocabulary.write(source, pieces, CONTEXT, out / TOKENIZER)
     (out / CONFIG).write_text(json.dumps(configuration(pieces), indent=2) + "\n", encoding="utf-8")
     tokens = _tokens(read_tokenizer(out / TOKENIZER), sentences.train)
-    with _progress() as bar:
-        taught = _teach(teacher, [sentences.train, pieces], out, where, bar)
-        space = TextSpace.fit(taught[0])
-        space.save(out / "pca.safetensors")
-        torch.manual_seed(seed)
-        model = build(configuration(pieces)["model_cfg"])
-        targets = space(taught[0])
-        marks = [i for i, piece in enumerate(pieces) if piece in vocabulary.SPECIAL]
-        begin(model, space.centre(taught[1]), marks, tokens, targets)
-        identity = _identity(steps, batch, seed, tokens, space)
-        task = bar.add_task("distilling", total=steps)
-        plan = Plan(steps, batch, seed, identity)
-        distil(model, tokens, targets, plan, out, where,
-               lambda step: bar.update(task, completed=step))  # fmt: skip
-        _write_weights(model, out / WEIGHTS)
-        figures = measure(out, teacher, captions, sentences, space, (seed, scale), where, bar)
+    taught = _teach(teacher, [sentences.train, pieces], out, where, bar)
+    space = TextSpace.fit(taught[0])
+    space.save(out / "pca.safetensors")
+    torch.manual_seed(seed)
+    model = build(configuration(pieces)["model_cfg"])
+    targets = space(taught[0])
+    marks = [i for i, piece in enumerate(pieces) if piece in vocabulary.SPECIAL]
+    begin(model, space.centre(taught[1]), marks, tokens, targets)
+    identity = _identity(steps, batch, seed, tokens, space)
+    task = bar.add_task("distilling", total=steps)
+    plan = Plan(steps, batch, seed, identity)
+    distil(model, tokens, targets, plan, out, where,
+           lambda step: bar.update(task, completed=step))  # fmt: skip
+    _write_weights(model, out / WEIGHTS)
+    figures = measure(out, teacher, records, sentences, space, (seed, scale), where, bar)
     figures |= {"sentences": len(sentences.train), "vocabulary": len(pieces), "steps": steps}
     figures |= {"batch": batch, "seed": seed, "device": str(where)}
     figures |= {"seconds": round(time.monotonic() - began, 1)}
@@ -120,7 +126,7 @@ def configuration(pieces: Sequence[str]) -> dict[str, Any]:
 def measure(
     out: Path,
     teacher: Path,
-    captions: Path,
+    records: Sequence[Captioned],
     sentences: Corpus,
     space: TextSpace,
     drawn: tuple[int, float],
@@ -135,7 +141,7 @@ def measure(
     tested = {
         "cosine_held_sentences": list(sentences.held_sentences),
         "cosine_held_words": list(sentences.held_words),
-        "cosine_research_captions": read_captions(captions, free=False)[:kept],
+        "cosine_research_captions": captions_of(records, free=False)[:kept],
     }
     found = probe.probes(*drawn)
     groups = [*tested.values(), *(p.sentences for p in found.values())]
@@ -176,13 +182,9 @@ def _identity(steps: int, batch: int, seed: int, tokens: Any, space: TextSpace) 
 
 def _write_weights(model: Any, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    state = {name: t.detach().cpu().half().contiguous() for name, t in model.state_dict().items()}
+    state = {
+        PREFIX + name: t.detach().cpu().half().contiguous()
+        for name, t in model.state_dict().items()
+    }
     safetensors.torch.save_file(state, partial)
     partial.replace(path)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr, where somebody looks at it."""
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        yield bar

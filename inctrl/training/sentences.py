@@ -4,19 +4,14 @@ Captions of the research-only sources never enter; words held out in `words.toml
 training sentence. The same seed gives the same sentences in the same order.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-from typing import Any
 
-from inctrl.errors import InvalidFile
 from inctrl.training.grammar import caption, label, lexicon, material, state
+from inctrl.training.shards import Captioned
 from inctrl.training.words import class_names, held_out_words, lists
 
-FREE = ("caltech101", "ambientcg", "cocomini")
-"""Sources whose terms allow weights without restriction (the tier `free`)."""
 SIZES = {
     "states": 15000,  # pairs: flawless and damaged
     "medical": 3000,  # pairs
@@ -37,19 +32,21 @@ class Corpus:
     held_words: tuple[str, ...]
 
 
-def corpus(captions: Path, words: Sequence[str], seed: int, scale: float = 1.0) -> Corpus:
+def corpus(
+    records: Sequence[Captioned], words: Sequence[str], seed: int, scale: float = 1.0
+) -> Corpus:
     """All sentences of a seed.
 
-    captions    `captions.jsonl` of the pretraining images
+    records     of the pretraining images
     words       frequent words of the teacher's vocabulary, each to be met a few times
     scale       share of the full number of sentences
     """
     r = Random(seed)  # noqa: S311  nothing secret
-    made = [*read_captions(captions, free=True), *_labels(r, labels(captions), scale)]
-    for name, make in _makers(captions, words).items():
+    made = [*captions_of(records, free=True), *_labels(r, labels(records), scale)]
+    for name, make in _makers(records, words).items():
         for _ in range(max(1, int(SIZES[name] * scale))):
             made.extend(make(r))
-    research = set(read_captions(captions, free=False))
+    research = set(captions_of(records, free=False))
     held = held_out_words()
     distinct = [s for s in dict.fromkeys(made) if s not in research and not held.search(s)]
     r.shuffle(distinct)
@@ -58,37 +55,21 @@ def corpus(captions: Path, words: Sequence[str], seed: int, scale: float = 1.0) 
     return Corpus(tuple(distinct[cut:]), tuple(distinct[:cut]), tuple(unseen))
 
 
-def read_captions(path: Path, *, free: bool) -> list[str]:
+def captions_of(records: Sequence[Captioned], *, free: bool) -> list[str]:
     """Distinct captions of the free sources, or of all others (for evaluation only)."""
-    return list(
-        dict.fromkeys(
-            str(caption)
-            for record in _records(path)
-            if (record["source"] in FREE) == free
-            for caption in record["captions"]
-        )
-    )
+    told = (c for record in records if record.free == free for c in record.captions)
+    return list(dict.fromkeys(told))
 
 
-def labels(path: Path) -> list[str]:
+def labels(records: Sequence[Captioned]) -> list[str]:
     """Class names of the free sources, sorted."""
-    found = {r["label"] for r in _records(path) if r["source"] in FREE and r.get("label")}
-    return sorted(map(str, found))
+    return sorted({record.label for record in records if record.free and record.label})
 
 
-def inspected(path: Path) -> list[str]:
+def inspected(records: Sequence[Captioned]) -> list[str]:
     """What is inspected, medical things apart: our lists, and the classes of the free sources."""
     i = lists()["inspection"]
-    return [*i["industrial"], *i["textiles"], *i["natural"], *labels(path)]
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise InvalidFile(f"captions {str(path)!r} cannot be read ({error})") from None
+    return [*i["industrial"], *i["textiles"], *i["natural"], *labels(records)]
 
 
 def _labels(r: Random, names: Sequence[str], scale: float) -> list[str]:
@@ -104,8 +85,10 @@ def _labels(r: Random, names: Sequence[str], scale: float) -> list[str]:
     ]
 
 
-def _makers(captions: Path, words: Sequence[str]) -> dict[str, Callable[[Random], list[str]]]:
-    s, named = lists()["states"], inspected(captions)
+def _makers(
+    records: Sequence[Captioned], words: Sequence[str]
+) -> dict[str, Callable[[Random], list[str]]]:
+    s, named = lists()["states"], inspected(records)
     classes = class_names(lemmas=1)
     doctors = lists()["inspection"]["medical"]
     stuff = lists()["materials"]["names"]

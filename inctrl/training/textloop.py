@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from inctrl.backbones.texttower import encode, padded
+from inctrl.backbones.tiny.text import encode, padded
 from inctrl.errors import UsageError
 from inctrl.training.precision import autocast
 

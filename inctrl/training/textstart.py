@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from inctrl.backbones.texttower import encode, padded
+from inctrl.backbones.tiny.text import encode, padded
 
 SCALE = 0.1
 """Root mean square of the first token embeddings."""

@@ -25,6 +25,15 @@ def lists() -> dict[str, Any]:
 
 
 @cache
+def class_labels() -> tuple[str, ...]:
+    """The first name of each class of ImageNet-1k, in the order of a classifier's outputs."""
+    info = ImageNetInfo()
+    return tuple(
+        str(info.index_to_description(index)).split(", ")[0] for index in range(info.num_classes())
+    )
+
+
+@cache
 def class_names(subset: str = "imagenet-1k", lemmas: int = 9) -> tuple[str, ...]:
     """Names of the classes of a subset of ImageNet in words: up to `lemmas` for each, in order."""
     info = ImageNetInfo(subset)

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from rich.progress import Progress
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch.nn.functional import normalize
 from training.tiny_teacher import write_captions, write_teacher
 
-from inctrl.backbones.texttower import TextTower
+from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower
 from inctrl.errors import MissingModel, UsageError
 from inctrl.training import distil, probe, textloop, vocabulary
 from inctrl.training.distil import train_text_tower
-from inctrl.training.sentences import corpus, read_captions
+from inctrl.training.sentences import captions_of, corpus
+from inctrl.training.shards import Captioned, read_records
 from inctrl.training.teacher import encode
 from inctrl.training.textloop import Plan, batch_rows, learning_rate, losses
 from inctrl.training.textspace import TextSpace
@@ -24,10 +26,15 @@ from inctrl.training.words import does, doing, held_out_words, lists, plural, wi
 STEPS, BATCH = 12, 16
 
 
+Inputs = tuple[Path, list[Captioned]]
+"""Folder of the teacher, records of the images."""
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     folder = tmp_path_factory.mktemp("inputs")
-    return write_teacher(folder / "teacher"), write_captions(folder / "captions.jsonl")
+    write_captions(folder / "captions.jsonl")
+    return write_teacher(folder / "teacher"), read_records(folder)
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +48,27 @@ def small() -> Any:
 
 @pytest.fixture(scope="module")
 def trained(
-    small: Any, files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    small: Any, files: Inputs, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("trained")
     return out, run(out, files)
 
 
-def run(out: Path, files: tuple[Path, Path], seed: int = 0) -> dict[str, Any]:
+def run(out: Path, files: Inputs, seed: int = 0) -> dict[str, Any]:
     return train_text_tower(
-        out, *files, steps=STEPS, batch=BATCH, seed=seed, device="cpu", smoke=True
+        out,
+        *files,
+        Progress(disable=True),
+        steps=STEPS,
+        batch=BATCH,
+        seed=seed,
+        device="cpu",
+        smoke=True,
     )
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "text.safetensors")
+    return load_file(out / WEIGHTS)
 
 
 # Sentences
@@ -87,29 +101,29 @@ def test_nouns_are_inflected() -> None:
     assert [with_article(n) for n in ("apple", "pear")] == ["an apple", "a pear"]
 
 
-def test_the_seed_alone_decides_the_sentences(files: tuple[Path, Path]) -> None:
+def test_the_seed_alone_decides_the_sentences(files: Inputs) -> None:
     words = ["house", "river"]
     first = corpus(files[1], words, 0, 0.01)
     assert first == corpus(files[1], words, 0, 0.01)
     assert first.train != corpus(files[1], words, 1, 0.01).train
 
 
-def test_sentences_are_distinct_and_apart(files: tuple[Path, Path]) -> None:
+def test_sentences_are_distinct_and_apart(files: Inputs) -> None:
     made = corpus(files[1], ["house"], 0, 0.05)
     assert len(set(made.train)) == len(made.train)
     assert not set(made.train) & {*made.held_sentences, *made.held_words}
 
 
-def test_no_research_only_caption_is_trained_on(files: tuple[Path, Path]) -> None:
+def test_no_research_only_caption_is_trained_on(files: Inputs) -> None:
     made = corpus(files[1], ["house"], 0, 0.05)
-    research = read_captions(files[1], free=False)
+    research = captions_of(files[1], free=False)
     assert len(research) == 3
     assert not {*made.train, *made.held_sentences} & set(research)
     assert not any(("quokka" in s and "xylophone" in s) or "cobwebbed" in s for s in made.train)
     assert "people eat a cake" in {*made.train, *made.held_sentences}
 
 
-def test_held_out_words_are_in_no_training_sentence(files: tuple[Path, Path]) -> None:
+def test_held_out_words_are_in_no_training_sentence(files: Inputs) -> None:
     words = lists()["held_out"]["nouns"] + ["house"]
     made = corpus(files[1], words, 0, 0.1)
     assert not any(held_out_words().search(s) for s in made.train)
@@ -117,7 +131,7 @@ def test_held_out_words_are_in_no_training_sentence(files: tuple[Path, Path]) ->
     assert not any(f" {noun}" in f" {s}." for noun in ("walnut", "zipper") for s in made.train)
 
 
-def test_the_shipped_lists_give_enough_sentences(files: tuple[Path, Path]) -> None:
+def test_the_shipped_lists_give_enough_sentences(files: Inputs) -> None:
     assert len(corpus(files[1], ["house", "river", "music"], 0).train) > 60_000
 
 
@@ -125,11 +139,11 @@ def test_the_shipped_lists_give_enough_sentences(files: tuple[Path, Path]) -> No
 
 
 def test_words_of_the_corpus_are_cut_as_the_teacher_cuts_them(
-    trained: tuple[Path, Any], files: tuple[Path, Path]
+    trained: tuple[Path, Any], files: Inputs
 ) -> None:
     teacher = vocabulary.teacher_tokenizer(files[0])
-    ours = Tokenizer.from_file(str(trained[0] / "tokenizer.json"))
-    for sentence in read_captions(files[1], free=True):
+    ours = Tokenizer.from_file(str(trained[0] / TOKENIZER))
+    for sentence in captions_of(files[1], free=True):
         theirs = teacher.encode(sentence).tokens
         assert ours.encode(sentence).tokens == (
             theirs if len(theirs) <= 32 else [*theirs[:31], "[SEP]"]
@@ -137,7 +151,7 @@ def test_words_of_the_corpus_are_cut_as_the_teacher_cuts_them(
 
 
 def test_pruning_keeps_what_the_corpus_needs_and_says_when_it_cannot(
-    files: tuple[Path, Path],
+    files: Inputs,
 ) -> None:
     teacher = vocabulary.teacher_tokenizer(files[0])
     kept = vocabulary.prune(teacher, ["scratching a bottle"], 90)
@@ -161,7 +175,7 @@ def test_any_text_has_an_embedding(trained: tuple[Path, Any], text: str) -> None
 
 
 def test_the_teacher_is_asked_once(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, sentences = torch.device("cpu"), ["a dog", "a photo of a damaged bottle", ""]
     first = encode(files[0], sentences, tmp_path, device)
@@ -170,16 +184,14 @@ def test_the_teacher_is_asked_once(
     assert torch.allclose(first.norm(dim=1), torch.ones(3), atol=1e-3)
 
 
-def test_padding_does_not_change_what_the_teacher_says(
-    files: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_padding_does_not_change_what_the_teacher_says(files: Inputs, tmp_path: Path) -> None:
     device, sentences = torch.device("cpu"), ["a dog", "a photo of a damaged bottle with a scratch"]
     together = encode(files[0], sentences, tmp_path, device)
     alone = torch.cat([encode(files[0], [s], tmp_path, device) for s in sentences])
     assert torch.allclose(together, alone, atol=2e-2)  # products in bfloat16 where that is faster
 
 
-def test_a_folder_without_teacher_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_without_teacher_is_told(files: Inputs, tmp_path: Path) -> None:
     with pytest.raises(MissingModel, match="no sentence encoder"):
         encode(tmp_path, ["a"], tmp_path, torch.device("cpu"))
 
@@ -220,13 +232,13 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     assert rates[-1] < rates[0]
 
 
-def test_the_loss_falls(trained: tuple[Path, dict[str, Any]], files: tuple[Path, Path]) -> None:
+def test_the_loss_falls(trained: tuple[Path, dict[str, Any]], files: Inputs) -> None:
     out, _ = trained
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == STEPS
     torch.manual_seed(0)
     targets = normalize(torch.randn(8, 256), dim=1)
-    model = distil.build(json.loads((out / "open_clip_config.json").read_text())["model_cfg"])
+    model = distil.build(json.loads((out / CONFIG).read_text())["model_cfg"])
     tokens = [[2, 5 + i, 3] for i in range(8)]
     plan = Plan(30, 8, 0, "x", log_every=1)
     folder = out / "loss"
@@ -248,20 +260,20 @@ def test_the_run_leaves_what_it_promises(trained: tuple[Path, dict[str, Any]]) -
 
 
 def test_a_seed_gives_the_same_weights_again_and_another_seed_others(
-    small: Any, trained: tuple[Path, Any], files: tuple[Path, Path], tmp_path: Path
+    small: Any, trained: tuple[Path, Any], files: Inputs, tmp_path: Path
 ) -> None:
     run(tmp_path / "again", files)
     first, again = weights(trained[0]), weights(tmp_path / "again")
     assert all(torch.equal(first[name], again[name]) for name in first)
     run(tmp_path / "other", files, seed=1)
     other = weights(tmp_path / "other")
-    assert not torch.equal(first["text_projection"], other["text_projection"])
+    assert not torch.equal(first["text.text_projection"], other["text.text_projection"])
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
     small: Any,
     trained: tuple[Path, Any],
-    files: tuple[Path, Path],
+    files: Inputs,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

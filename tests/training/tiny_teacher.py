@@ -61,5 +61,6 @@ def write_captions(path: Path) -> Path:
         {"source": "flickr8k", "captions": ["a quokka naps on a xylophone", "two dogs run"]},
         {"source": "dtd", "label": "cobwebbed", "captions": ["a photo of a cobwebbed texture"]},
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    placed = [{"shard": "drawn", "file": f"{i}.png", **row} for i, row in enumerate(rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in placed), encoding="utf-8")
     return path
