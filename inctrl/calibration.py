@@ -11,6 +11,7 @@ holds it, which would make its residuals vanish and the limit far too low.
   or more where resampling itself shows.
 - One shot says nothing of how normals vary: views of it give a provisional limit, and nothing
   is ever called anomalous.
+- No shot, with a detector that needs none: there is no limit, and everything is undecided.
 """
 
 import math
@@ -26,7 +27,7 @@ from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_v
 from inctrl.protocols import Detector
 from inctrl.types import Features, Item, Verdict
 
-Method = Literal["rank", "prediction", "views"]
+Method = Literal["rank", "prediction", "views", "none"]
 MAP_SHARE = 0.03
 """Share of a map whose mean sets the pixel limit; `incontext` scores images the same way."""
 MOST_SHOTS = 32
@@ -35,6 +36,13 @@ ALIKE = 0.002
 """Leave-one-out scores under this mean that the shots are copies of one image."""
 LEAST_LIMIT = 1e-6
 """Differences below this are rounding: copies of one image must not alarm each other."""
+SELF_SCALE = (0.12, 0.3)
+"""Colour scale of maps without shots, which show an image's residuals to itself: on photographs
+of textures and parts most lie below, the highest of an image at 0.15 to 0.2."""
+NO_LIMIT = (
+    "no normal image was given: scores rank the images, but nothing is called anomalous; "
+    "give normal images, two or more, for a limit"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Calibration:
     shots            number of distinct shots
     scores           leave-one-shot-out scores (of views where there is one shot)
     tops             the same for maps: mean of the highest MAP_SHARE of each
-    map_low          median of the shots' own maps, where the colour scale begins
+    map_low          median of the shots' own maps, where the colour scale begins; without shots,
+                     the beginning of SELF_SCALE
     normal_peak      median of the highest value of the shots' own maps
     """
 
@@ -59,6 +68,8 @@ class Calibration:
     @property
     def method(self) -> Method:
         """How the limits follow from the scores."""
+        if self.shots == 0:
+            return "none"
         if self.shots == 1:
             return "views"
         return "rank" if 1 / (len(self.scores) + 1) <= self.alpha else "prediction"
@@ -75,14 +86,20 @@ class Calibration:
 
     @property
     def map_high(self) -> float:
-        """Where the colour scale ends: the limit lies half of the way up (1 if infinite)."""
+        """Where the colour scale ends: the limit, if there is one, lies half of the way up."""
         high = 2 * self.pixel_limit - self.map_low
-        return high if math.isfinite(high) else 1.0
+        return high if math.isfinite(high) else SELF_SCALE[1]
 
     @property
     def limit_words(self) -> str:
         """How the limit was set, and how far to trust it, in a sentence."""
         n, share = len(self.scores), f"{100 * self.alpha:g} %"
+        if self.method == "none":
+            return (
+                "No normal image was given: the score says how far the image agrees with sentences "
+                "about a damaged item rather than a flawless one (0.5: with both alike). The map "
+                "shows where an image is unlike the rest of itself, which need not be a defect."
+            )
         if self.method == "views":
             return (
                 "Provisional: set from small changes of light and position of the one shot, which "
@@ -91,10 +108,10 @@ class Calibration:
         if self.method == "rank":
             return (
                 f"Conformal: exceeded by {share} of normal images at the most, if they are like "
-                f"the {n} shots scored here, each against the others."
+                f"the {n} shots scored here, each left out in turn."
             )
         return (
-            f"Prediction limit: from {n} shots, each scored against the others, for {share} false "
+            f"Prediction limit: from {n} shots, each left out in turn, for {share} false "
             "alarms if the logarithm of normal scores is Gaussian. Scores above every shot but "
             "below the limit are undecided."
         )
@@ -112,7 +129,7 @@ class Calibration:
 
     def judge(self, score: float) -> Verdict:
         """Above the limit: anomalous. Above every shot, but k too small to say so: undecided."""
-        if not math.isfinite(score):
+        if not math.isfinite(score) or self.method == "none":
             return "undecided"
         if self.method == "views":
             return "undecided" if score > self.threshold else "normal"
@@ -123,6 +140,8 @@ class Calibration:
         return "normal"
 
     def _limit(self, normal: tuple[float, ...]) -> float:
+        if self.method == "none":
+            return math.inf
         if self.method == "rank":
             return max(rank_limit(normal, self.alpha), LEAST_LIMIT)
         if self.method == "views":
@@ -139,6 +158,8 @@ def calibrate(
     names: tuple[str, ...],
 ) -> Calibration:
     """Calibrate a detector on k shots; `views` encodes views of the first and only one."""
+    if not len(shots):
+        return Calibration(alpha, 0, (), (), SELF_SCALE[0], 0.0, (NO_LIMIT,))
     parts = [_held_out(detector, bank, item, queries) for bank, queries in _left_out(shots, views)]
     scores = tuple(score for part in parts for score in part.scores)
     return Calibration(
@@ -148,7 +169,9 @@ def calibrate(
         tops=tuple(top for part in parts for top in part.tops),
         map_low=float(np.median([part.low for part in parts])),
         normal_peak=float(np.median([peak for part in parts for peak in part.peaks])),
-        warnings=_warnings(scores, [names[i] for i in _chosen(len(shots))]),
+        warnings=_warnings(
+            scores, [names[i] for i in _chosen(len(shots))], compared=detector.needs_shots
+        ),
     )
 
 
@@ -191,7 +214,8 @@ def _chosen(k: int) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def _warnings(scores: tuple[float, ...], names: list[str]) -> tuple[str, ...]:
+def _warnings(scores: tuple[float, ...], names: list[str], *, compared: bool) -> tuple[str, ...]:
+    """`compared`: scores come of comparing images with the shots, so that copies score 0."""
     if len(names) == 1:
         return (
             "one shot does not show how normal images vary: nothing is called anomalous; "
@@ -202,7 +226,7 @@ def _warnings(scores: tuple[float, ...], names: list[str]) -> tuple[str, ...]:
         f"{float(np.median(scores)):.3f}): check that it is normal"
         for i in outliers(scores)
     ]
-    if float(np.median(scores)) < ALIKE:
+    if compared and float(np.median(scores)) < ALIKE:
         found.append(
             "the shots are nearly copies of each other: the limit does not know "
             "how normal images vary; give shots of different parts"

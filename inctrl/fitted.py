@@ -12,7 +12,7 @@ from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Window
 from inctrl.inputs import Input, listed, open_query
 from inctrl.maths.regions import components
-from inctrl.protocols import Explains
+from inctrl.protocols import Explains, WeighsText
 from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
 
 if TYPE_CHECKING:
@@ -72,11 +72,20 @@ class FittedInspector:
             shot_names=tuple(shot.name for shot in self.shots),
             window=(self.window.low, self.window.high) if self.window else None,
             text_prior=inspector.text_prior,
+            text_weight=self._text_weight,
         )
+
+    @property
+    def _text_weight(self) -> float | None:
+        detector = self.inspector.detector
+        if not (isinstance(detector, WeighsText) and detector.uses_text and self.context):
+            return None
+        return detector.text_weight(self.context) if self.inspector.backbone.has_text else None
 
     def _inspect_chunk(self, chunk: Sequence[Input]) -> Iterator[Result | Failure]:
         started = time.perf_counter()
-        opened = [open_query(query, self.window, self.inspector.view) for query in chunk]
+        view, shots = self.inspector.view, bool(self.shots)
+        opened = [open_query(query, self.window, view, shots=shots) for query in chunk]
         images = [image for image in opened if isinstance(image, Image)]
         read = time.perf_counter()
         if not images:
@@ -135,7 +144,7 @@ class FittedInspector:
         self, image: Image, features: Features, prediction: Prediction, row: int
     ) -> Evidence | None:
         detector = self.inspector.detector
-        if not isinstance(detector, Explains):
+        if not isinstance(detector, Explains) or not self.shots:
             return None
         values = prediction.anomaly_map[row]
         grid = (values.shape[0], values.shape[1])

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import PIL.Image
+import torch
 
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, Source, Window, decode, develop, shared_window
@@ -16,6 +17,7 @@ Input: TypeAlias = Source | Image
 """Anything that can be read as an image, or an image already read."""
 SHOWN = 4_000_000
 """Pixels of a shot that are kept for showing it."""
+NO_FEATURES = Features((), torch.empty(0, 0))
 Check: TypeAlias = Callable[[Image], object]
 """Raises UnreadableImage for an image that cannot be shown to the backbone."""
 
@@ -46,13 +48,18 @@ def listed(inputs: Iterable[Input]) -> Iterable[Input]:
 
 
 def open_shots(
-    normals: Iterable[Input], window: Window | None, check: Check, encode: Encode
+    normals: Iterable[Input],
+    window: Window | None,
+    check: Check,
+    encode: Encode,
+    *,
+    needed: bool = True,
 ) -> Shots:
     """Read and encode the shots one by one, so that hundreds of photographs fit in memory.
 
     An unusable shot is left out, an equal one counts once. `window` is for images of more than
     8 bits (default: from those shots, which therefore wait for each other).
-    Raises UsageError where no shot is left.
+    Raises UsageError where no shot is left, unless none was given and none is `needed`.
     """
     warnings: list[str] = []
     found: dict[str, tuple[int, Image, Features]] = {}
@@ -81,16 +88,21 @@ def open_shots(
             add(position, develop(picture, window))
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
-    if not found:
-        reason = f" ({warnings[0]})" if warnings else ""
-        raise UsageError(f"no normal image can be used; give at least one{reason}")
+    if not found and (needed or warnings):
+        reason = warnings[0] if warnings else "detector 'zeroshot' needs none"
+        raise UsageError(f"no normal image can be used; give at least one ({reason})")
     ordered = sorted(found.values(), key=lambda shot: shot[0])
-    features = concatenate([shot[2] for shot in ordered])
+    features = concatenate([shot[2] for shot in ordered]) if ordered else NO_FEATURES
     return Shots(tuple(shot[1] for shot in ordered), features, window, tuple(warnings))
 
 
-def open_query(query: Input, window: Window | None, check: Check) -> Image | Failure:
-    """Read a query in the window of the shots; a Failure where it cannot be used."""
+def open_query(
+    query: Input, window: Window | None, check: Check, *, shots: bool = True
+) -> Image | Failure:
+    """Read a query in the window of the shots, or that given where there are no `shots`.
+
+    A Failure where it cannot be used.
+    """
     try:
         if isinstance(query, Image):
             check(query)
@@ -104,5 +116,9 @@ def open_query(query: Input, window: Window | None, check: Check) -> Image | Fai
         return Failure(name=name or "query", error=str(error))
     if picture.deep == (window is not None):
         return image
-    other = "8 bits" if picture.deep else "more than 8 bits"
-    return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
+    if shots:
+        other = "8 bits" if picture.deep else "more than 8 bits"
+        return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
+    if picture.deep:
+        return image.noted("its own brightness window; give one (--window) to compare images")
+    return image

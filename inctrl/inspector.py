@@ -70,7 +70,8 @@ class Inspector:
         """Load everything by name.
 
         backbone   `tiny` (default), `openclip:...`, `hf:...` or `cnn:...`
-        detector   default: `inctrl` where an adapter is given, else the training-free `incontext`
+        detector   default: `inctrl` where an adapter is given, else the training-free `incontext`;
+                   `zeroshot` goes by sentences alone and can be fitted without normal images
         fit        `squash` (the whole image), `crop` (CLIP's centre crop) or `pad`
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
         adapter    name or folder; what it records stands in for arguments not given
@@ -115,9 +116,13 @@ class Inspector:
 
         An unreadable image is left out with a warning, an equal one counts once; UsageError
         where none is left. `window` is for images of more than 8 bits (default: from the shots).
+        A detector that needs no shots takes an empty list too: then there is no limit, and every
+        verdict is "undecided".
         """
-        shots = open_shots(normals, window, self.view, self.encode)
+        needed = self.detector.needs_shots
+        shots = open_shots(normals, window, self.view, self.encode, needed=needed)
         about = self.describe(item)
+        context = self.detector.prepare(shots.features, about)
         calibration = calibrate(
             self.detector,
             shots.features,
@@ -131,7 +136,7 @@ class Inspector:
             logger.warning("%s", warning)
         return FittedInspector(
             inspector=self,
-            context=self.detector.prepare(shots.features, about),
+            context=context,
             calibration=calibration,
             shots=shots.images,
             item=item,

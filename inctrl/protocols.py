@@ -53,7 +53,8 @@ class Detector(Protocol[C]):
     """`prepare` turns k normal references into a context; `score` compares queries to it.
 
     Detectors hold weights and options, contexts hold a product. A score depends on the query
-    and the context alone, never on the other queries of a call.
+    and the context alone, never on the other queries of a call. `prepare` is given no references
+    (features of length 0, without layers) only where `needs_shots` is false.
     """
 
     @property
@@ -62,6 +63,8 @@ class Detector(Protocol[C]):
     def options(self) -> Options: ...
     @property
     def uses_text(self) -> bool: ...
+    @property
+    def needs_shots(self) -> bool: ...
 
     def prepare(self, references: Features, item: Item) -> C: ...
     def score(self, queries: Features, context: C) -> Prediction: ...
@@ -81,4 +84,13 @@ class Explains(Protocol[C_contra]):
 
     def nearest(self, query: Features, context: C_contra, cell: tuple[int, int]) -> Match:
         """query holds one image; cell is (row, column) of the detector's map."""
+        ...
+
+
+@runtime_checkable
+class WeighsText(Protocol[C_contra]):
+    """A detector that decides by the shots how far its text prior may speak."""
+
+    def text_weight(self, context: C_contra) -> float:
+        """0 where the prior is off; else the most that it moves a score, as a share of it."""
         ...

@@ -108,7 +108,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Card:
-    """The identity of all that made a result."""
+    """The identity of all that made a result.
+
+    text_prior    the sentence bank, or why there is none
+    text_weight   what the shots leave of the prior (protocols.WeighsText); None: not weighed
+    """
 
     inctrl: str
     backbone: str
@@ -125,6 +129,7 @@ class Card:
     shot_names: tuple[str, ...]
     window: tuple[float, float] | None
     text_prior: str
+    text_weight: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,7 @@ class Result:
     """The answer for one query.
 
     score        how anomalous, higher is more
-    threshold    the calibrated limit; a score above it is not called normal
+    threshold    the calibrated limit; a score above it is not called normal; infinite without shots
     p_value      share of normal images expected to score as high, never below `p_floor`
     anomaly_map  float32 H W in the original image's pixels
     pixel_limit  the map value from which a place counts as anomalous; fixed at calibration

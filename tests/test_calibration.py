@@ -6,6 +6,8 @@ import torch
 
 from inctrl.calibration import MOST_SHOTS, Calibration, calibrate
 from inctrl.detectors.incontext import InContext
+from inctrl.detectors.zeroshot import ZeroShot
+from inctrl.inputs import NO_FEATURES
 from inctrl.types import Features, Item
 
 ITEM = Item("thing")
@@ -134,3 +136,22 @@ def test_the_pixel_limit_is_the_threshold_where_score_and_map_share_a_scale() ->
     calibration = calibrated(features(5))
     assert calibration.pixel_limit == pytest.approx(calibration.threshold)
     assert calibration.map_low < calibration.pixel_limit < calibration.map_high
+
+
+def test_without_shots_there_is_no_limit_and_no_verdict() -> None:
+    calibration = calibrate(ZeroShot(), NO_FEATURES, ITEM, 0.1, _never, ())
+    assert calibration.method == "none"
+    assert calibration.threshold == calibration.pixel_limit == math.inf
+    assert {calibration.judge(score) for score in (0.0, 0.5, 1.0)} == {"undecided"}
+    assert calibration.p_value(1.0) == calibration.p_floor == 1.0
+    assert 0 < calibration.map_low < calibration.map_high < 1
+    assert "give normal images" in calibration.warnings[0]
+    assert "no normal image" in calibration.limit_words.lower()
+
+
+def test_low_scores_of_shots_that_nothing_is_compared_with_do_not_make_them_copies() -> None:
+    shots = Features(features(4).patches, torch.tensor([1.0, 0.0, 0, 0, 0, 0]).repeat(4, 1))
+    item = Item("thing", torch.eye(2, 6))
+    calibration = calibrate(ZeroShot(), shots, item, 0.1, _never, ("a", "b", "c", "d"))
+    assert max(calibration.scores) < 1e-6
+    assert calibration.warnings == ()

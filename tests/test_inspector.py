@@ -9,7 +9,9 @@ from fakes import FakeBackbone
 from inctrl.backbones.cache import FeatureCache
 from inctrl.contexts import load_context, save_context
 from inctrl.detectors.incontext import InContext, InContextOptions
+from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import ContextMismatch, InvalidFile, OutputError, UnreadableImage, UsageError
+from inctrl.images import Window
 from inctrl.inspector import Inspector
 from inctrl.types import Failure, Fit, Result
 
@@ -25,6 +27,10 @@ def photograph(seed: int, size: tuple[int, int] = (40, 60), spot: bool = False) 
 
 def inspector(**options: object) -> Inspector:
     return Inspector(backbone=FakeBackbone(), detector=InContext(), **options)  # type: ignore[arg-type]
+
+
+def without_shots(**options: object) -> Inspector:
+    return Inspector(FakeBackbone(has_text=True), ZeroShot(), **options)  # type: ignore[arg-type]
 
 
 SHOTS = [photograph(seed) for seed in range(5)]
@@ -303,3 +309,59 @@ def test_large_shots_are_kept_reduced_and_a_saved_context_knows_them(
     assert before.evidence is not None
     shot = fitted.shots[before.evidence.shot]
     assert before.evidence.shot_box.right <= shot.size[1]
+
+
+def test_zero_shot_ranks_and_gives_no_verdict() -> None:
+    fitted = without_shots().fit([], item="hazelnut")
+    results = fitted.inspect([photograph(50), photograph(51, spot=True)])
+    for result in results:
+        assert 0 < result.score < 1
+        assert result.verdict == "undecided"
+        assert result.threshold == result.pixel_limit == np.inf
+        assert result.p_value == result.p_floor == 1
+        assert (result.regions, result.evidence, result.notes) == ((), None, ())
+    row, column = np.unravel_index(results[1].anomaly_map.argmax(), (40, 60))
+    assert 8 <= row < 22
+    assert 28 <= column < 47
+    assert (fitted.card.shots, fitted.card.text_prior) == ((), "bank 'inctrl'")
+
+
+def test_zero_shot_with_shots_has_a_limit_and_the_same_scores() -> None:
+    queries = [photograph(50), photograph(51, spot=True)]
+    alone, given = without_shots().fit([]), without_shots().fit(SHOTS)
+    assert given.calibration.method == "prediction"
+    assert np.isfinite(given.calibration.threshold)
+    scores = [[result.score for result in fitted.inspect(queries)] for fitted in (alone, given)]
+    assert scores[0] == scores[1]
+
+
+def test_shots_are_optional_only_where_the_detector_needs_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'zeroshot' needs none"):
+        inspector().fit([])
+    with pytest.raises(UsageError, match="no text tower"):
+        Inspector(FakeBackbone(), ZeroShot()).fit([])
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="no normal image can be used.*broken.png"):
+        without_shots().fit([tmp_path / "broken.png"])
+
+
+def test_without_shots_a_deep_query_says_whose_window_it_has() -> None:
+    deep = np.random.default_rng(0).normal(1000, 40, (32, 32)).astype(np.uint16)
+    [own] = without_shots().fit([]).inspect([deep])
+    assert any("give one (--window)" in note for note in own.notes)
+    fitted = without_shots().fit([], window=Window(0, 2000))
+    given, shallow = fitted.inspect([deep, photograph(50)])
+    assert given.notes == ("uint16 values 0..2000 shown",)
+    assert 100 < given.image.rgb.mean() < 155
+    assert shallow.notes == ()
+
+
+@pytest.mark.parametrize("k", [0, 1, 4])
+def test_a_saved_zero_shot_context_gives_the_same_results(tmp_path: Path, k: int) -> None:
+    fitted = without_shots().fit(SHOTS[:k], item="hazelnut")
+    save_context(fitted, tmp_path / "c")
+    loaded = load_context(without_shots(), tmp_path / "c")
+    assert loaded.calibration == fitted.calibration
+    assert loaded.card == fitted.card
+    [before], [after] = fitted.inspect([photograph(50)]), loaded.inspect([photograph(50)])
+    assert (after.score, after.verdict) == (before.score, before.verdict)

@@ -1,7 +1,12 @@
-"""`inctrl detect`: score queries against k normal images, and write scores, maps and a report."""
+"""`inctrl detect`: score queries against k normal images, and write scores, maps and a report.
+
+Without --normal and --context sentences about the item alone give the scores (detector `zeroshot`,
+which needs a backbone with text): they rank the queries, but nothing is called anomalous.
+"""
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +31,7 @@ EXAMPLES = """examples:
   inctrl detect incoming/ --normal good/ --recursive --out runs/monday
   inctrl detect query.png --normal good/ --save-context bottle-cap
   inctrl detect query.png --context bottle-cap --fail-on anomalous
+  inctrl detect incoming/ --item hazelnut --domain industrial    # no normal image: ranks only
 """
 DEFAULT_OUT = Path("runs", "detect")
 
@@ -40,13 +46,14 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
     normal = parser.add_argument_group("what is normal")
-    source = normal.add_mutually_exclusive_group(required=True)
+    source = normal.add_mutually_exclusive_group()
     source.add_argument(
         "--normal",
         nargs="+",
         action="extend",
         metavar="DIR|FILE",
-        help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release",
+        help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
+        "optional, but only they give a limit and verdicts",
     )
     source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
     normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
@@ -67,7 +74,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def _add_detector_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detector")
-    group.add_argument("--detector", help="incontext (default), or inctrl with an adapter")
+    group.add_argument(
+        "--detector",
+        help="incontext (default), zeroshot (default without normal images), or inctrl with an "
+        "adapter",
+    )
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
     group.add_argument(
         "--domain",
@@ -172,17 +183,27 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 raise UsageError(f"--{name} belongs to --normal; the saved context has its own")
         inspector = _inspector(args, _made_with(Path(args.context)))
         return load_context(inspector, args.context, alpha=args.alpha)
+    if args.fail_on == "anomalous" and not args.normal:
+        raise UsageError(
+            "--fail-on anomalous can never fire without normal images; give them with --normal"
+        )
+    if args.save_context and not args.normal:
+        raise UsageError("--save-context keeps normal images; give them with --normal")
     window = Window(*args.window) if args.window else None
     if window and not window.low < window.high:
         raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
-    fitted = _inspector(args, {}).fit(_normals(args), item=args.item or "object", window=window)
+    # An adapter names a detector of its own.
+    default = {} if args.normal or args.adapter else {"detector": "zeroshot"}
+    fitted = _inspector(args, default).fit(
+        _normals(args), item=args.item or "object", window=window
+    )
     if args.save_context:
         save_context(fitted, args.save_context, overwrite=args.overwrite)
     return fitted
 
 
 def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector":
-    """From the flags; what they leave open is taken from the record of a saved context."""
+    """From the flags; what they leave open is taken from a record (as of a saved context)."""
     from inctrl.inspector import Inspector
 
     options = dict(_pair(text) for text in args.option)
@@ -214,7 +235,7 @@ def _normals(args: argparse.Namespace) -> "Iterable[Input]":
     from inctrl.data.fewshot import read_fewshot_list
     from inctrl.data.folders import expand
 
-    for path in expand(args.normal, recursive=args.recursive):
+    for path in expand(args.normal or [], recursive=args.recursive):
         if path.suffix == ".pt":
             yield from read_fewshot_list(path)
         else:
@@ -282,7 +303,10 @@ def _tell(outcome: "Result | Failure", as_json: bool) -> None:
         sys.stderr.write(f"inctrl: {outcome.error}\n")
         line = f"unreadable  {'':29}  {printable(outcome.name)}\n"
     else:
-        numbers = f"{outcome.score:8.4f}  limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
-        line = f"{outcome.verdict:10}  {numbers}  {printable(outcome.name)}\n"
+        limit = f"limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
+        if not math.isfinite(outcome.threshold):
+            limit = "no limit"
+        numbers = f"{outcome.score:8.4f}  {limit:21}"
+        line = f"{outcome.verdict:10}  {numbers:29}  {printable(outcome.name)}\n"
     if not as_json:
         say(line)

@@ -8,6 +8,7 @@ from inctrl.adapters.file import AdapterConfig
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
+from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
 from inctrl.registry import lookup_extended, unknown
@@ -25,8 +26,7 @@ class Entry:
 
 
 def _incontext(options: Mapping[str, str], adapter: Adapter | None) -> Detector[Any]:
-    if adapter is not None:
-        raise UsageError("detector 'incontext' takes no adapter; use --detector inctrl with one")
+    _refuse_adapter(adapter, "incontext")
     return InContext(parse_options(InContextOptions, options, "incontext"))
 
 
@@ -43,9 +43,22 @@ def _inctrl(options: Mapping[str, str], adapter: Adapter | None) -> Detector[Any
     return InCTRL(fusion, config.text, parsed)
 
 
+def _zeroshot(options: Mapping[str, str], adapter: Adapter | None) -> Detector[Any]:
+    _refuse_adapter(adapter, "zeroshot")
+    for name in options:
+        raise unknown(name, (), "option of zeroshot")
+    return ZeroShot()
+
+
+def _refuse_adapter(adapter: Adapter | None, owner: str) -> None:
+    if adapter is not None:
+        raise UsageError(f"detector {owner!r} takes no adapter; use --detector inctrl with one")
+
+
 DETECTORS = {
     "incontext": Entry(_incontext, "training-free residuals to the k shots (the default)"),
     "inctrl": Entry(_inctrl, "trained InCTRL (CVPR 2024); needs an adapter"),
+    "zeroshot": Entry(_zeroshot, "sentences alone, no shots needed; ranks, and gives no verdict"),
 }
 
 

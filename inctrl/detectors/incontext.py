@@ -4,6 +4,9 @@ Per layer every position is L2-normalised; its residual is half the cosine dista
 nearest position of all shots (InCTRL's patch residual, CVPR 2024, eq. 1); the layers' maps are
 averaged on the finest grid; the score is the mean of the worst 3 % of positions. Positions are
 not pooled over neighbourhoods: that costs 2 to 3 points on average (docs/accuracy.md).
+
+Where the backbone has text, the sentences' probability that an image is anomalous (section 3.3)
+moves the score by a tenth at the most, and by less the less the shots bear it out.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +18,9 @@ from inctrl.errors import UsageError
 from inctrl.maths.aggregate import top_mean
 from inctrl.maths.grids import mean_map
 from inctrl.maths.neighbours import nearest_patch, unit
+from inctrl.maths.prior import informed, trust
 from inctrl.maths.residuals import patch_residuals
+from inctrl.maths.similarity import anomalous_probability
 from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
@@ -29,12 +34,14 @@ class InContextOptions:
     position_weight   prior for matching at the same place: times the squared distance of the
                       two places, in sides of the image, taken off the similarity
     reverse_weight    times the residual of the shots to the query (what is missing), added
+    text_weight       the most that the text prior moves the score, as a share of it
     """
 
     top_share: float = 0.03
     image_weight: float = 0.0
     position_weight: float = 0.0
     reverse_weight: float = 0.0
+    text_weight: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 < self.top_share <= 1:
@@ -42,29 +49,57 @@ class InContextOptions:
         for name in ("image_weight", "position_weight", "reverse_weight"):
             if not 0 <= getattr(self, name) < 1000:
                 raise UsageError(f"option {name}={getattr(self, name):g} is not in [0, 1000)")
+        if not 0 <= self.text_weight <= 1:
+            raise UsageError(f"option text_weight={self.text_weight:g} is not in [0, 1]")
+
+
+TEMPERATURE = 0.02
+"""Twice CLIP's: a prior that only nudges should not be sure of itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextPrior:
+    """prototypes 2 e; shots k, their probabilities of being anomalous; weight, a scalar."""
+
+    prototypes: Tensor
+    shots: Tensor
+    weight: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class InContextContext:
-    """The shots' patches, one k h w d a layer, and image tokens k e; all of unit length."""
+    """The shots' patches, one k h w d a layer, and image tokens k e; all of unit length.
+
+    text   None where the backbone has no text or the prior is off
+    """
 
     patches: tuple[Tensor, ...]
     tokens: Tensor
+    text: TextPrior | None = None
 
 
 class InContext:
     name = "incontext"
-    uses_text = False
+    needs_shots = True
 
     def __init__(self, options: InContextOptions | None = None) -> None:
         self._options = options or InContextOptions()
 
     @property
+    def uses_text(self) -> bool:
+        return self._options.text_weight > 0
+
+    @property
     def options(self) -> Options:
         return asdict(self._options)
 
-    def prepare(self, references: Features, item: Item) -> InContextContext:  # noqa: ARG002
-        return InContextContext(tuple(map(unit, references.patches)), unit(references.image))
+    def prepare(self, references: Features, item: Item) -> InContextContext:
+        tokens = unit(references.image)
+        text = None
+        if item.prototypes is not None and self.uses_text:
+            shots = anomalous_probability(tokens, item.prototypes, TEMPERATURE)
+            text = TextPrior(item.prototypes, shots, self._options.text_weight * trust(shots))
+        return InContextContext(tuple(map(unit, references.patches)), tokens, text)
 
     def score(self, queries: Features, context: InContextContext) -> Prediction:
         options = self._options
@@ -78,6 +113,10 @@ class InContext:
             ).squeeze(1)
         if options.reverse_weight:
             score = score + options.reverse_weight * self._reverse_score(layers)
+        if context.text is not None:
+            text = context.text
+            said = anomalous_probability(queries.image, text.prototypes, TEMPERATURE)
+            score = informed(score, said, text.shots, text.weight)
         return Prediction(score=score, anomaly_map=anomaly_map)
 
     def nearest(self, query: Features, context: InContextContext, cell: tuple[int, int]) -> Match:
@@ -85,11 +124,23 @@ class InContext:
         patch = unit(query.patches[0][0, cell[0], cell[1]])
         return Match(*nearest_patch(patch, context.patches[0]))
 
+    def text_weight(self, context: InContextContext) -> float:
+        return float(context.text.weight) if context.text else 0.0
+
     def pack(self, context: InContextContext) -> dict[str, Tensor]:
-        return pack_layers(context.patches, tokens=context.tokens)
+        text = context.text
+        said = (
+            {"prototypes": text.prototypes, "said": text.shots, "weight": text.weight}
+            if text
+            else {}
+        )
+        return pack_layers(context.patches, tokens=context.tokens, **said)
 
     def unpack(self, tensors: dict[str, Tensor]) -> InContextContext:
-        return InContextContext(unpack_layers(tensors), tensors["tokens"])
+        text = None
+        if "prototypes" in tensors:
+            text = TextPrior(tensors["prototypes"], tensors["said"], tensors["weight"])
+        return InContextContext(unpack_layers(tensors), tensors["tokens"], text)
 
     def _residual_map(self, query: Tensor, shots: Tensor) -> Tensor:
         """query b h w d, shots k h w d -> b h w."""

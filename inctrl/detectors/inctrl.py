@@ -108,6 +108,7 @@ class InCTRLContext:
 
 class InCTRL:
     name = "inctrl"
+    needs_shots = True
 
     def __init__(self, fusion: InCTRLFusion, text: bool, options: InCTRLOptions) -> None:
         self.uses_text = text

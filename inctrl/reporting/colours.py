@@ -1,5 +1,6 @@
 """Map values as colours: one fixed scale for all pictures of a run, in cividis."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,17 @@ class Scale:
     """The map values shown as the first colour, as the limit line and as the last colour.
 
     low, high   finite; values beyond them get the end colours
-    limit       places at or below it are not tinted; infinite where no limit could be given
+    limit       places at or below it are not tinted; infinite where there is none, and then all
+                are, the fainter the lower
     """
 
     low: float
     limit: float
     high: float
+
+    @property
+    def limited(self) -> bool:
+        return math.isfinite(self.limit)
 
     def share(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Where values lie between low (0) and high (1), of any shape; NaN counts as low."""

@@ -18,7 +18,8 @@ LONGEST = 4096
 """Long side of an overlay file; larger images are scaled down to it."""
 LINES_FROM = 64
 """Below this long side lines would cover what they mark, and are left out."""
-OPACITY = 144
+OPACITY, STRONGEST = 144, 200
+"""Of 255: of all heat above a limit; of the highest values where there is none."""
 CLEAR, DARK, LIGHT, FIRST_HEAT = 0, 1, 2, 3
 HEAT_LEVELS = 256 - FIRST_HEAT
 TONES = ((0, 0, 0, 0), (16, 18, 22, 255), (255, 255, 255, 255))
@@ -39,7 +40,7 @@ def overlay(result: Result, scale: Scale, longest: int = LONGEST) -> PIL.Image.I
 def layer(result: Result, scale: Scale, size: tuple[int, int]) -> PIL.Image.Image:
     """Heat, contour and boxes alone: a palette picture of `size` (width, height), 0 clear."""
     values = resample(result.anomaly_map, size[1], size[0])
-    above = values > scale.limit
+    above = values > scale.limit if scale.limited else np.full(values.shape, True)
     levels = np.rint(scale.share(values) * (HEAT_LEVELS - 1)) + FIRST_HEAT
     indices = np.where(above, levels, CLEAR).astype(np.uint8)
     if max(size) >= LINES_FROM:
@@ -49,8 +50,14 @@ def layer(result: Result, scale: Scale, size: tuple[int, int]) -> PIL.Image.Imag
         _draw_regions(picture, result, line)
     else:
         picture = PIL.Image.fromarray(indices)
-    picture.putpalette(_palette(), "RGBA")
+    picture.putpalette(_palette(scale), "RGBA")
     return picture
+
+
+def opacities(scale: Scale, count: int) -> NDArray[np.uint8]:
+    """Those of `count` colours from low to high: without a limit heat fades out towards low."""
+    lowest, highest = (OPACITY, OPACITY) if scale.limited else (0, STRONGEST)
+    return np.rint(np.linspace(lowest, highest, count)).astype(np.uint8)
 
 
 def line_width(size: tuple[int, int]) -> int:
@@ -112,8 +119,8 @@ def _draw_regions(picture: PIL.Image.Image, result: Result, line: int) -> None:
         draw_box(draw, corners, line, DARK, LIGHT)
 
 
-def _palette() -> bytes:
+def _palette(scale: Scale) -> bytes:
     heat = cividis(np.linspace(0, 1, HEAT_LEVELS, dtype=np.float32))
-    alpha = np.full((HEAT_LEVELS, 1), OPACITY, dtype=np.uint8)
+    alpha = opacities(scale, HEAT_LEVELS)[:, None]
     lines = np.array(TONES, dtype=np.uint8)
     return np.concatenate([lines, np.hstack([heat, alpha])]).tobytes()

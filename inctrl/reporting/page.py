@@ -9,6 +9,7 @@ import jinja2
 
 from inctrl.reporting import words
 from inctrl.reporting.colours import CIVIDIS
+from inctrl.reporting.overlay import opacities
 from inctrl.reporting.pictures import thumbnail
 from inctrl.reporting.plot import plot
 from inctrl.reporting.run import AnyRow, Row, RunInfo, failed, scored
@@ -64,12 +65,19 @@ def _environment() -> jinja2.Environment:
 
 
 def _colour_bar(info: RunInfo) -> dict[str, Any]:
-    """Stops of the gradient and where on it, in percent, the limit lies (None: off the bar)."""
+    """Stops of the gradient and where on it, in percent, the limit lies (None: off the bar).
+
+    Without a limit the stops fade as the maps do.
+    """
     scale = info.scale
     width = scale.high - scale.low
     share = (scale.limit - scale.low) / width if width > 0 else math.nan
+    stops = [f"#{colour}" for colour in CIVIDIS[::2]]
+    if not scale.limited:
+        alphas = opacities(scale, len(stops))
+        stops = [f"{stop}{alpha:02x}" for stop, alpha in zip(stops, alphas, strict=True)]
     return {
-        "stops": ", ".join(f"#{colour}" for colour in CIVIDIS[::2]),
+        "stops": ", ".join(stops),
         "limit": round(100 * share, 1) if 0 <= share <= 1 else None,
     }
 
@@ -79,8 +87,13 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
     card = info.card
     each = sorted(sum(r.timing.values()) for r in ranked if r.timing)
     options = ", ".join(f"{key} = {value}" for key, value in card.options.items())
-    window = f"{card.window[0]:g} to {card.window[1]:g}" if card.window else "none (8-bit images)"
+    window = "none (8-bit images)" if card.shots else "none"
+    if card.window:
+        window = f"{card.window[0]:g} to {card.window[1]:g}"
     backbone = f"{card.backbone}, {card.image_size} px, layers {', '.join(card.layers)}"
+    count = len(info.calibration_scores)
+    scores = f", {words.plural(count, 'score')}" if count else ""
+    wanted = ("Wanted false alarms", f"{words.percent(info.alpha)} of normal images (alpha)")
     rows = [
         ("Started", info.started),
         ("inctrl", card.inctrl),
@@ -92,12 +105,12 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
         ("Adapter", words.printable(card.adapter or "none")),
         ("Fit", card.fit),
         ("Brightness window", window),
-        ("Text prior", words.printable(card.text_prior) or "none"),
-        ("Calibration", f"{info.method}, {words.plural(len(info.calibration_scores), 'score')}"),
-        ("Wanted false alarms", f"{words.percent(info.alpha)} of normal images (alpha)"),
+        ("Text prior", words.prior_words(card)),
+        ("Calibration", f"{info.method}{scores}"),
+        *([wanted] if count else []),
         ("Score limit", words.number(info.threshold)),
         ("Map scale", " / ".join(map(words.number, _scale(info))) + " (low / limit / high)"),
-        ("Preparing the shots", f"{info.seconds:.2f} s"),
+        ("Preparing the shots" if card.shots else "Preparing", f"{info.seconds:.2f} s"),
         ("Inspecting the queries", f"{seconds:.2f} s, with the writing of this report"),
     ]
     if each:

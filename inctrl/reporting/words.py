@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo
-from inctrl.types import Box, Evidence, Region
+from inctrl.types import Box, Card, Evidence, Region
 
 
 def printable(text: str) -> str:
@@ -84,13 +84,15 @@ def tally(rows: Sequence[AnyRow]) -> dict[str, int]:
 def score_words(row: Row) -> str:
     """'score 0.213, limit 0.180'."""
     if not math.isfinite(row.threshold):
-        return f"score {number(row.score)}, no limit could be set"
+        return f"score {number(row.score)}, no limit"
     score, limit = told_apart(row.score, row.threshold)
     return f"score {score}, limit {limit}"
 
 
 def p_words(row: Row, info: RunInfo) -> str:
-    """'p = 0.33', or 'p ≤ 0.11, the least 8 shots can show'."""
+    """'p = 0.33', 'p ≤ 0.11, the least 8 shots can show', or nothing where no shot was given."""
+    if not info.calibration_scores:
+        return ""
     if row.p_value > row.p_floor + 1e-12:
         return f"p = {row.p_value:.2g}"
     return f"p ≤ {row.p_floor:.2g}, the least {_behind(info)} can show"
@@ -116,6 +118,8 @@ def place(box: Box, size: tuple[int, int]) -> str:
 
 def picture_words(row: Row) -> str:
     """The overlay for those who cannot see it."""
+    if not math.isfinite(row.pixel_limit):
+        return f"{printable(row.name)}: highest value {number(row.pixel_max)}, no pixel limit"
     if not row.regions:
         return f"{printable(row.name)}: no place above the pixel limit"
     places = "; ".join(place(region.box, row.size) for region in row.regions)
@@ -136,10 +140,7 @@ def evidence_words(evidence: Evidence) -> str:
 def trust_words(info: RunInfo) -> str:
     """How far the limit can be trusted, from the number of normal scores behind it."""
     if not math.isfinite(info.threshold):
-        return (
-            f"No limit could be set from {_behind(info)}: scores rank the images, but nothing is "
-            "called anomalous. Give more normal shots."
-        )
+        return "Without a limit scores rank the images, but nothing is called anomalous."
     like_these = "It holds for images taken as the shots were: camera, light and framing."
     if info.p_floor > info.alpha:
         return (
@@ -148,6 +149,16 @@ def trust_words(info: RunInfo) -> str:
             f"normal shots make it firmer. {like_these}"
         )
     return like_these
+
+
+def prior_words(card: Card) -> str:
+    """'bank 'inctrl', moves a score by 8.1 % at the most', or why there is no prior."""
+    said = printable(card.text_prior) or "none"
+    if card.text_weight is None:
+        return said
+    if card.text_weight == 0:
+        return f"{said}, off: it does not call every shot flawless"
+    return f"{said}, moves a score by {percent(card.text_weight)} at the most"
 
 
 def _behind(info: RunInfo) -> str:

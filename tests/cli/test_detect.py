@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from fakes import FakeBackbone
 
 import inctrl
 from inctrl.cli.main import run
@@ -298,3 +299,68 @@ def test_names_beyond_the_terminals_encoding_are_escaped(tmp_path: Path) -> None
         check=True,
     )
     assert json.loads(done.stdout)["results"][0]["verdict"] == "normal"
+
+
+def offered(monkeypatch: pytest.MonkeyPatch, *, has_text: bool) -> None:
+    """Whatever backbone is asked for, the fake one comes."""
+    backbone = FakeBackbone(has_text=has_text)
+    monkeypatch.setattr("inctrl.inspector.load_backbone", lambda *_, **__: backbone)
+
+
+def test_without_normal_images_sentences_rank_and_nothing_is_anomalous(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered(monkeypatch, has_text=True)
+    flags = ["--item", "brick", "--domain", "industrial", "--fail-on", "anomalous"]
+    assert run(["detect", HOLE, GOOD, *flags, "--out", str(out)]) == 0
+    streams = capsys.readouterr()
+    assert streams.err.startswith("WARNING: no normal image was given")
+    for line, name in zip(streams.out.splitlines(), (HOLE, GOOD), strict=True):
+        assert line.split()[0] == "undecided"
+        assert line.split()[2:] == ["no", "limit", name]
+    document = scores(out)
+    assert document["card"]["detector"] == "zeroshot"  # type: ignore[index]
+    assert document["card"]["text_prior"] == "bank 'industrial'"  # type: ignore[index]
+    assert document["calibration"]["threshold"] is None  # type: ignore[index]
+    for row in document["results"]:  # type: ignore[attr-defined]
+        assert row["threshold"] is row["pixel_limit"] is None
+        assert (row["verdict"], row["p_value"]) == ("undecided", 1.0)
+    assert "ranked without normal shots" in (out / "report.html").read_text()
+
+
+def test_a_zero_shot_context_keeps_the_limit_of_its_shots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered(monkeypatch, has_text=True)
+    context = str(tmp_path / "bricks")
+    flags = ("--detector", "zeroshot", "--save-context", context)
+    assert detect(tmp_path / "a", HOLE, flags=flags) == 0
+    assert run(["detect", HOLE, "--context", context, "--out", str(tmp_path / "b")]) == 0
+    [before], [after] = scores(tmp_path / "a")["results"], scores(tmp_path / "b")["results"]  # type: ignore[misc]
+    assert after["score"] == before["score"]
+    assert after["threshold"] == before["threshold"] is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "has_text", "says"),
+    [
+        ([], False, "the backbone has no text tower"),
+        (["--detector", "incontext"], True, "detector 'zeroshot' needs none"),
+        (["--save-context", "kept"], True, "give them with --normal"),
+        (["--fail-on", "anomalous"], True, "can never fire without normal images"),
+    ],
+)
+def test_what_needs_normal_images_asks_for_them_in_one_line(
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    has_text: bool,
+    says: str,
+) -> None:
+    offered(monkeypatch, has_text=has_text)
+    assert run(["detect", GOOD, *flags, "--out", str(out)]) == 2
+    streams = capsys.readouterr()
+    assert streams.err.count("\n") == 1
+    assert says in streams.err
+    assert not out.exists()

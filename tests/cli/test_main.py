@@ -39,7 +39,8 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["detect"], ["detect", "x.png"], ["frobnicate"]):
+    both = ["detect", "x.png", "--normal", "a.png", "--context", "b"]
+    for arguments in ([], ["detect"], both, ["frobnicate"]):
         with pytest.raises(SystemExit, match="2"):
             run(arguments)
         assert "usage: inctrl" in capsys.readouterr().err

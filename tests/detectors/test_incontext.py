@@ -3,8 +3,9 @@ import torch
 from fakes import FakeBackbone
 
 from inctrl.detectors import build_detector
-from inctrl.detectors.incontext import InContext, InContextOptions
+from inctrl.detectors.incontext import TEMPERATURE, InContext, InContextOptions
 from inctrl.errors import UsageError
+from inctrl.maths.similarity import anomalous_probability
 from inctrl.types import Features, Item
 
 ITEM = Item("thing")
@@ -109,6 +110,51 @@ def test_a_constant_image_is_finite() -> None:
     assert torch.isfinite(detector.score(black, detector.prepare(black, ITEM)).score).all()
 
 
+def said_of(tokens: torch.Tensor, *, damaged: bool) -> Item:
+    """An item whose prototypes call these image tokens damaged, or flawless."""
+    towards = torch.nn.functional.normalize(tokens.mean(dim=0), dim=0)
+    pair = torch.stack([towards, -towards])
+    return Item("thing", pair.flip(0) if damaged else pair)
+
+
+def test_the_text_prior_moves_scores_where_the_shots_bear_it_out() -> None:
+    queries, shots, detector = features(4, 1), features(3), InContext()
+    plain = detector.score(queries, detector.prepare(shots, ITEM)).score
+    item = said_of(shots.image, damaged=False)
+    context = detector.prepare(shots, item)
+    prediction = detector.score(queries, context)
+    weight = detector.text_weight(context)
+    assert weight == pytest.approx(0.1, abs=0.01)
+    said = anomalous_probability(queries.image, item.prototypes, TEMPERATURE)
+    expected = plain * (1 + weight * (said - context.text.shots.mean()))
+    torch.testing.assert_close(prediction.score, expected)
+    flipped = Features(queries.patches, -queries.image)  # what it says of them turns round
+    assert bool((detector.score(flipped, context).score > prediction.score).all())
+
+
+def test_the_text_prior_is_off_where_it_calls_a_shot_damaged() -> None:
+    queries, shots, detector = features(4, 1), features(3), InContext()
+    plain = detector.score(queries, detector.prepare(shots, ITEM)).score
+    context = detector.prepare(shots, said_of(shots.image, damaged=True))
+    assert detector.text_weight(context) == 0
+    assert torch.equal(detector.score(queries, context).score, plain)
+    one_bad = Features(shots.patches, torch.cat([shots.image[:2], -shots.image[2:]]))
+    assert detector.text_weight(detector.prepare(one_bad, said_of(shots.image, damaged=False))) == 0
+
+
+def test_the_text_prior_can_be_switched_off_and_survives_packing() -> None:
+    queries, shots = features(2, 1), features(3)
+    item = said_of(shots.image, damaged=False)
+    off = InContext(InContextOptions(text_weight=0))
+    assert not off.uses_text
+    assert off.prepare(shots, item).text is None
+    detector = InContext()
+    context = detector.prepare(shots, item)
+    again = detector.unpack(detector.pack(context))
+    assert torch.equal(detector.score(queries, context).score, detector.score(queries, again).score)
+    assert detector.text_weight(again) == detector.text_weight(context) > 0
+
+
 @pytest.mark.parametrize("k", [1, 512])
 def test_any_number_of_shots(k: int) -> None:
     detector = InContext()
@@ -132,7 +178,11 @@ def test_a_packed_context_gives_the_same_scores() -> None:
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"top_shar": "0.1"}, "did you mean 'top_share'"), ({"top_share": "much"}, "not a float")],
+    [
+        ({"top_shar": "0.1"}, "did you mean 'top_share'"),
+        ({"top_share": "much"}, "not a float"),
+        ({"text_weight": "2"}, "text_weight=2 is not in"),
+    ],
 )
 def test_wrong_options_are_named(options: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError, match=says):

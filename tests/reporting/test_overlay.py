@@ -4,7 +4,7 @@ import pytest
 
 from inctrl.reporting import Scale, overlay
 from inctrl.reporting.colours import CIVIDIS, cividis
-from inctrl.reporting.overlay import TONES, layer, line_width, resample
+from inctrl.reporting.overlay import STRONGEST, TONES, layer, line_width, resample
 
 SCALE = Scale(low=0.1, limit=0.4, high=0.9)
 
@@ -94,9 +94,14 @@ def test_enlarging_a_map_repeats_its_values():
     np.testing.assert_array_equal(resample(values, 4, 4), values.repeat(2, 0).repeat(2, 1))
 
 
-def test_without_a_limit_nothing_is_tinted(result):
-    picture = overlay(result(regions=()), Scale(0.1, np.inf, 1.0))
-    np.testing.assert_array_equal(np.asarray(picture), result().image.rgb)
+def test_without_a_limit_heat_fades_towards_low_values_and_has_no_lines(result):
+    rising = np.linspace(0, 1, 128, dtype=np.float32)[None].repeat(96, 0)
+    scale = Scale(low=0.1, limit=np.inf, high=0.9)
+    alpha = as_rgba(layer(result(anomaly_map=rising, regions=()), scale, (128, 96)))[..., 3]
+    assert (alpha[:, rising[0] <= scale.low] == 0).all()
+    assert (alpha[:, rising[0] >= scale.high] == STRONGEST).all()
+    assert (np.diff(alpha[0].astype(int)) >= 0).all()
+    assert (alpha == alpha[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -91,16 +91,35 @@ def test_rows_without_pictures_are_listed(info, made):
     assert '<tr id="q2">' in page
 
 
-def test_a_run_without_a_limit_says_so(info, made):
+def test_a_run_without_shots_has_no_limit_and_says_so(info, made):
     nothing = info(
-        threshold=math.inf, scale=dataclasses.replace(info().scale, limit=math.inf, high=1.0)
+        card=dataclasses.replace(info().card, shots=(), shot_names=()),
+        method="none",
+        limit_words="No normal image was given.",
+        calibration_scores=(),
+        threshold=math.inf,
+        p_floor=1.0,
+        scale=dataclasses.replace(info().scale, limit=math.inf),
+        shot_images=(),
     )
-    rows = [made(threshold=math.inf, verdict="undecided", regions=(), evidence=None)]
-    page = render(nothing, rows, 1.0)
-    assert "score 0.213, no limit could be set" in page
-    assert "No limit could be set from 4 shots" in page
-    assert "maps are not coloured" in page
-    assert not re.search(r"\b(inf|nan|None)\b(?!;)", re.sub(r"base64,[^\"]*", "", page))
+    unlimited = {"threshold": math.inf, "pixel_limit": math.inf, "p_value": 1.0, "p_floor": 1.0}
+    rows = [made(**unlimited, verdict="undecided", regions=(), evidence=None)]
+    page = re.sub(r"base64,[^\"]*", "", render(nothing, rows, 1.0))
+    for words_on_it in (
+        "ranked without normal shots",
+        "score 0.213, no limit",
+        "<b>Why there is no limit.</b> No normal image was given. Without a limit",
+        "the colour fades towards low values",
+        "highest value of its map is 0.700",
+    ):
+        assert words_on_it in page, words_on_it
+    assert not re.search(r"\b(inf|nan|None)\b(?!;)", page)
+    assert not re.search(
+        r"shots can show|What normal looks like|p ≤|p =|pixel limit<|0 scores", page
+    )
+    assert not re.search(
+        r"Preparing the shots|8-bit|false alarms|Shots \(sha256|normal scores behind", page
+    )
 
 
 @pytest.mark.parametrize("rows", [[], [FailedRow(1, "bad.png", "damaged")]])
