@@ -6,13 +6,17 @@ Both are timed in turn in one run, on the same pixels, one image at a time: the 
 model's own forward pass with its class head; a query is the encoding plus the detector's score.
 `inspect` is the whole of the path from an RGB array of 320 x 240 to a result: resizing, the query,
 the map at full size, regions and evidence; no file is read.
+
+`text side` times the same query with and without all that the text side adds to it (statistics,
+joint space, prior), and counts the sentences encoded while it runs.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -20,8 +24,12 @@ from torch import Tensor
 
 from benchmarks.machine import describe
 from inctrl import FittedInspector, Inspector, open_image
+from inctrl.backbones.tiny.backbone import DESCRIBED
+from inctrl.backbones.tiny.tower import load_tower
 from inctrl.calibration import Calibration
-from inctrl.types import Item
+from inctrl.detectors import build_detector
+from inctrl.maths.statistics import image_statistics
+from inctrl.types import Features
 
 SHOTS = (1, 2, 4, 8, 64)
 CALIBRATION = Calibration(0.05, 2, (0.1, 0.2), (0.1, 0.2), 0.0, 0.1)
@@ -44,9 +52,10 @@ def main() -> None:
         open_image(random.integers(0, 256, (240, 320, 3), dtype=np.uint8))
         for _ in range(max(SHOTS) + 1)
     ]
+    about = inspector.describe("object")
     print(f"{describe()}\ntiny at {size} px, {args.repeats} pairs in turn, seed 0\n")
     for k in SHOTS:
-        context = inspector.detector.prepare(features[:k], Item("object"))
+        context = inspector.detector.prepare(features[:k], about)
 
         def query(context: Any = context) -> Tensor:
             return inspector.detector.score(backbone.encode_images(pixels), context).score
@@ -67,12 +76,58 @@ def main() -> None:
             f"(pairs: median {statistics.median(ratios):.3f}, 90 % in {low:.2f}-{high:.2f})   "
             f"inspect {1e3 * statistics.median(path):6.2f} ms"
         )
+    print(text_side(inspector, pixels, shots, args.repeats))
+
+
+def text_side(inspector: Inspector, pixels: Tensor, shots: Tensor, repeats: int) -> str:
+    """What the text side adds to a query at k = 4, in a line: the state features, and all of it."""
+    backbone: Any = inspector.backbone
+    tower = load_tower(None, DESCRIBED, "cpu")
+    kept = [DESCRIBED.index(layer) for layer in backbone.layers]
+    residuals = build_detector("incontext", {"text_weight": "0"}, None)
+    about = inspector.describe("object")
+    fused_context = inspector.detector.prepare(backbone.encode_images(shots[:4]), about)
+    plain_context = residuals.prepare(picked(tower.encode_images(shots[:4]), kept), about)
+
+    def plain() -> None:
+        residuals.score(picked(tower.encode_images(pixels), kept), plain_context)
+
+    def with_state() -> None:
+        seen = tower.encode_images(pixels)
+        backbone._space.damage_logit(image_statistics(seen.patches))
+        residuals.score(picked(seen, kept), plain_context)
+
+    def with_all() -> None:
+        inspector.detector.score(backbone.encode_images(pixels), fused_context)
+
+    encoded: list[str] = []
+    encode = type(backbone).encode_text
+
+    def counted(self: Any, sentences: Sequence[str]) -> Tensor:
+        encoded.extend(sentences)
+        vectors: Tensor = encode(self, sentences)
+        return vectors
+
+    with patch.object(type(backbone), "encode_text", counted):
+        state, every = (pair_ratio(*in_turn(plain, c, repeats)) for c in (with_state, with_all))
+    return (
+        f"text side, median ratio of pairs to a query without: state features {state:.3f}, with "
+        f"joint space and prior {every:.3f}; sentences encoded in {repeats} queries: {len(encoded)}"
+    )
+
+
+def picked(features: Features, layers: Sequence[int]) -> Features:
+    return Features(tuple(features.patches[i] for i in layers), features.image)
+
+
+def pair_ratio(first: Sequence[float], second: Sequence[float]) -> float:
+    return statistics.median(b / a for a, b in zip(first, second, strict=True))
 
 
 @torch.inference_mode()
 def bare(backbone: Any, pixels: Tensor) -> Tensor:
     """The model as timm runs it, in the same memory format."""
-    output: Tensor = backbone._model(pixels.contiguous(memory_format=torch.channels_last))
+    output: Tensor = backbone._tower._model(pixels.contiguous(memory_format=torch.channels_last))
     return output
 
 
