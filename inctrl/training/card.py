@@ -51,7 +51,7 @@ photographs, and {_number(text["cosine_held_words"])} on sentences about words t
 
 ## Measured
 
-Per cent, with standard errors. Kinds of damage, materials and objects of the first two rows were
+With standard errors. Kinds of damage, materials and objects of the first two rows were
 never trained on; sentences are those of the bank `industrial`.
 
 {_table(figures)}
@@ -82,7 +82,7 @@ def _time(record: Mapping[str, Any]) -> str:
 
 
 def _table(figures: Mapping[str, Figure]) -> str:
-    lines = ["| | | images |", "|---|---|---|"]
+    lines = ["| | per cent | images |", "|---|---|---|"]
     lines += [
         f"| {_named(n)} | {f.value:.1f} ± {f.error:.1f} | {f.images:,} |"
         for n, f in figures.items()
@@ -104,7 +104,8 @@ def _on_sets(sets: Mapping[str, Figure]) -> str:
         return ""
     return (
         "\nReal and simulated sets, image AUROC from prompts only (no normal image; item = name of "
-        f"the set):\n\n{_table(sets)}"
+        "the set). None was trained on, but the recipe was chosen with such sets in view:\n\n"
+        f"{_table(sets)}"
     )
 
 
