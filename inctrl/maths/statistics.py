@@ -36,9 +36,8 @@ def self_residuals(maps: Tensor) -> Tensor:
     """
     elsewhere = elsewhere_residuals(maps).flatten(1)
     patches = unit(maps.flatten(1, 2))
-    typical = (patches @ unit(patches.mean(dim=1, keepdim=True)).transpose(1, 2))[..., 0]
-    levels = torch.tensor(QUANTILES, device=maps.device)
-    return torch.cat([_quantiles(r, levels) for r in (elsewhere, (1 - typical) / 2)], dim=1)
+    typical = (patches @ unit(patches.mean(dim=1))[:, :, None])[..., 0]
+    return torch.cat([_quantiles(elsewhere), _quantiles((1 - typical) / 2)], dim=1)
 
 
 def image_statistics(maps: Sequence[Tensor]) -> Tensor:
@@ -47,7 +46,8 @@ def image_statistics(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _quantiles(values: Tensor, levels: Tensor) -> Tensor:
-    """b n -> b q; `torch.quantile` without its limits, by the nearest rank."""
-    ranks = (levels * (values.shape[1] - 1)).round().long()
-    return values.sort(dim=1).values[:, ranks]
+def _quantiles(values: Tensor) -> Tensor:
+    """b n -> b q, by the nearest rank."""
+    ranks = [round(level * (values.shape[1] - 1)) for level in QUANTILES]
+    ordered = values.sort(dim=1).values
+    return torch.stack([ordered[:, rank] for rank in ranks], dim=1)

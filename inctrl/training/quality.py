@@ -4,7 +4,7 @@ Every figure goes through the backbone as users have it: pixels and sentences in
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -72,10 +72,6 @@ def on_sets(backbone: Backbone, root: Path, medical: Sequence[str]) -> dict[str,
     spread = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
     total = sum(figure.images for figure in figures.values())
     return figures | {"mean": Figure(float(np.mean(values)), spread, total)}
-
-
-def as_json(figures: dict[str, Figure]) -> dict[str, Any]:
-    return {name: asdict(figure) for name, figure in figures.items()}
 
 
 def _state(

@@ -26,6 +26,7 @@ from inctrl.training import distil, image_features, quality, textloop
 from inctrl.training.program import STANDARDS
 from inctrl.training.recipe import SMOKE
 from inctrl.training.shards import read_images
+from inctrl.training.state import FORGOTTEN
 
 SIZE = 64
 Inputs = tuple[Path, Path]
@@ -110,6 +111,13 @@ def test_weights_are_stored_in_half_precision_but_for_the_standards(out: Path) -
     assert single == set(STANDARDS)
     assert all(t.dtype == torch.float16 for n, t in stored.items() if n not in single)
     assert all(tensor.isfinite().all() for tensor in stored.values())
+
+
+def test_the_content_of_images_is_kept_clear_of_the_state(out: Path) -> None:
+    """In single precision nothing would be left along FORGOTTEN directions."""
+    weight = load_file(out / WEIGHTS)["joint.linear.weight"].float()
+    strengths = torch.linalg.svdvals(weight)
+    assert strengths[-FORGOTTEN] < 0.01 * strengths[-FORGOTTEN - 1]
 
 
 def test_the_record_tells_what_was_trained(out: Path, inputs: Inputs) -> None:

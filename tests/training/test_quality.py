@@ -15,6 +15,7 @@ from training.tiny_shards import MATERIALS, OBJECTS, write_shards
 from inctrl.images import Image
 from inctrl.prompting import load_bank
 from inctrl.training import quality, splits
+from inctrl.training.image_features import versions
 from inctrl.training.quality import Figure, measure, on_sets
 from inctrl.training.shards import Captioned, read_images, read_records
 from inctrl.training.splits import Split
@@ -200,6 +201,10 @@ def test_only_what_was_held_out_is_looked_at(
         if not r.free or split.tests_state(r) or splits.tests_material(r) or split.tests_object(r)
     }
     assert {image.name for image in oracle.seen} == allowed
+    chosen = [r for r in records if split.tests_state(r)]
+    for record, image in zip(chosen, read_images(shards, chosen), strict=True):
+        drawn_before = {version.sha256 for version in versions(image, record, split, 0)}
+        assert not drawn_before & {image.sha256 for image in oracle.seen}
     trained = {r.captions[0] for r in records if r.source == "cocomini"}
     assert not trained & set(oracle.asked)
 

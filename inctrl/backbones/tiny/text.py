@@ -50,7 +50,7 @@ class TextTower:
             for start in range(0, len(tokens), BATCH)
         ]
         if not parts:
-            return torch.empty(0, self._model.output_dim)  # type: ignore[call-overload, no-any-return]
+            return torch.empty(0, self._model.output_dim, device=self._device)  # type: ignore[call-overload, no-any-return]
         return normalize(torch.cat(parts).float(), dim=-1)
 
 
