@@ -18,6 +18,8 @@ from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Predicti
 if TYPE_CHECKING:
     from inctrl.inspector import Inspector
 
+WHOLE = "the detector judges the image as a whole: the map says nothing of where"
+
 
 @dataclass(frozen=True, eq=False)
 class FittedInspector:
@@ -121,9 +123,11 @@ class FittedInspector:
         score = float(prediction.score[row])
         grid = prediction.anomaly_map[row]
         pixels = self.inspector.view(image).to_source(grid).numpy()
+        localises = self.inspector.detector.localises
         regions = tuple(
             Region(Box(*part.box), part.peak, part.area / pixels.size)
             for part in components(pixels, calibration.pixel_limit)
+            if localises
         )
         return Result(
             image=image,
@@ -136,7 +140,7 @@ class FittedInspector:
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._same_as_shot(image)),
+            notes=(*image.notes, *self._same_as_shot(image), *([] if localises else [WHOLE])),
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
@@ -147,15 +151,14 @@ class FittedInspector:
         if not isinstance(detector, Explains) or not self.shots:
             return None
         values = prediction.anomaly_map[row]
-        grid = (values.shape[0], values.shape[1])
-        cell = divmod(int(values.argmax()), grid[1])
+        cell = divmod(int(values.argmax()), values.shape[1])
         match: Match = detector.nearest(features, self.context, cell)
         shot = self.shots[match.shot]
         return Evidence(
-            query_box=Box(*self.inspector.view(image).cell_box(*cell, grid)),
+            query_box=Box(*self.inspector.view(image).cell_box(*match.query, match.grid)),
             shot=match.shot,
             shot_name=shot.name,
-            shot_box=Box(*self.inspector.view(shot).cell_box(match.row, match.column, grid)),
+            shot_box=Box(*self.inspector.view(shot).cell_box(match.row, match.column, match.grid)),
             distance=float(values.max()),
             normal_distance=self.calibration.normal_peak,
         )

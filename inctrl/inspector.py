@@ -15,20 +15,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inctrl.adapters import file as adapter_file
 from inctrl.backbones import load_backbone
 from inctrl.backbones.cache import FeatureCache, open_cache
 from inctrl.backbones.features import encode
+from inctrl.backbones.windowed import WindowedBackbone
 from inctrl.calibration import calibrate
 from inctrl.data.views import small_views
-from inctrl.detectors import build_detector
+from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Window
 from inctrl.inputs import Input, open_shots
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, load_bank, prototypes
-from inctrl.protocols import Backbone, Detector
+from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
 from inctrl.registry import unknown
 from inctrl.types import Features, Fit, Item, Options
 
@@ -70,7 +73,7 @@ class Inspector:
         """Load everything by name.
 
         backbone   `tiny` (default), `openclip:...`, `hf:...` or `cnn:...`
-        detector   default: `inctrl` where an adapter is given, else the training-free `incontext`;
+        detector   default: the one that the adapter is for, else the training-free `incontext`;
                    `zeroshot` goes by sentences alone and can be fitted without normal images
         fit        `squash` (the whole image), `crop` (CLIP's centre crop) or `pad`
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
@@ -87,20 +90,26 @@ class Inspector:
         chosen: Fit = fit or (trained.fit if trained else "squash")
         if chosen not in FITS:
             raise unknown(chosen, FITS, "fit")
+        method = detector or (detector_for(trained.kind) if trained else "incontext")
+        entry = detector_entry(method)
+        named = backbone or (trained.backbone if trained else entry.backbone)
         loaded = load_backbone(
-            backbone or (trained.backbone if trained else "tiny"),
+            named,
             image_size=trained.image_size if trained and image_size is None else image_size,
-            layers=layers or (trained.layers if trained else None),
+            layers=layers or (trained.layers if trained else entry.layers.get(named.split(":")[0])),
             device=device,
             allow_network=allow_network,
         )
+        built = build_detector(
+            method,
+            {name: str(value) for name, value in (options or {}).items()},
+            adapter_file.load(path, loaded) if path else None,
+        )
+        if isinstance(built, SeesWindows):
+            loaded = WindowedBackbone(loaded, built.windows)
         return cls(
             backbone=loaded,
-            detector=build_detector(
-                detector or ("inctrl" if path else "incontext"),
-                {name: str(value) for name, value in (options or {}).items()},
-                adapter_file.load(path, loaded) if path else None,
-            ),
+            detector=built,
             fit_mode=chosen,
             alpha=alpha,
             cache=open_cache(cache),
@@ -120,7 +129,7 @@ class Inspector:
         verdict is "undecided".
         """
         needed = self.detector.needs_shots
-        shots = open_shots(normals, window, self.view, self.encode, needed=needed)
+        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
         about = self.describe(item)
         context = self.detector.prepare(shots.features, about)
         calibration = calibrate(
@@ -146,6 +155,15 @@ class Inspector:
     def encode(self, images: Sequence[Image]) -> Features:
         """Features of images, remembered ones from the cache."""
         return encode(self.backbone, images, self.fit_mode, self.cache, self.batch)
+
+    def encode_shots(self, images: Sequence[Image]) -> Features:
+        """Features of shots, with their altered versions where the detector compares with those."""
+        features = self.encode(images)
+        if not isinstance(self.detector, ComparesVersions):
+            return features
+        versions = [self.encode(self.detector.versions(image)).patches for image in images]
+        layers = zip(*versions, strict=True)
+        return replace(features, versions=tuple(torch.stack(layer) for layer in layers))
 
     def view(self, image: Image) -> View:
         """Where in an image the backbone looks."""

@@ -54,7 +54,8 @@ class Detector(Protocol[C]):
 
     Detectors hold weights and options, contexts hold a product. A score depends on the query
     and the context alone, never on the other queries of a call. `prepare` is given no references
-    (features of length 0, without layers) only where `needs_shots` is false.
+    (features of length 0, without layers) only where `needs_shots` is false. A detector that does
+    not localise judges the image as a whole: its map has one cell, the score.
     """
 
     @property
@@ -65,6 +66,8 @@ class Detector(Protocol[C]):
     def uses_text(self) -> bool: ...
     @property
     def needs_shots(self) -> bool: ...
+    @property
+    def localises(self) -> bool: ...
 
     def prepare(self, references: Features, item: Item) -> C: ...
     def score(self, queries: Features, context: C) -> Prediction: ...
@@ -80,7 +83,7 @@ class Detector(Protocol[C]):
 
 @runtime_checkable
 class Explains(Protocol[C_contra]):
-    """A detector that can name the nearest normal patch of a cell of its map."""
+    """A detector that can name the nearest normal patch behind a cell of its map."""
 
     def nearest(self, query: Features, context: C_contra, cell: tuple[int, int]) -> Match:
         """query holds one image; cell is (row, column) of the detector's map."""
@@ -93,4 +96,40 @@ class WeighsText(Protocol[C_contra]):
 
     def text_weight(self, context: C_contra) -> float:
         """0 where the prior is off; else the most that it moves a score, as a share of it."""
+        ...
+
+
+@runtime_checkable
+class Extends(Protocol[C]):
+    """A detector that can take further normals into a context without refitting it."""
+
+    def extend(self, context: C, references: Features) -> C: ...
+
+
+@runtime_checkable
+class SeesWindows(Protocol):
+    """A detector that needs the windows of its sizes, in cells of the backbone's token grid."""
+
+    @property
+    def windows(self) -> tuple[int, ...]: ...
+
+
+@runtime_checkable
+class GivesWindows(Protocol):
+    """A backbone that can look through windows."""
+
+    def encode_windows(self, pixels: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
+        """pixels b 3 S S -> one b y x e a size that the grid is large enough for, not normalised.
+
+        Window (i, j) covers the cells i..i+size-1, j..j+size-1 of the grid.
+        """
+        ...
+
+
+@runtime_checkable
+class ComparesVersions(Protocol):
+    """A detector whose shots are to be seen in altered versions too (Features.versions)."""
+
+    def versions(self, image: Image) -> list[Image]:
+        """The versions of a shot, the shot itself not among them."""
         ...

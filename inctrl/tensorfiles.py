@@ -91,11 +91,13 @@ def refuse_faults(faults: Mapping[str, Sequence[str]], source: str) -> None:
         )
 
 
-def pack_layers(patches: Sequence[Tensor], **others: Tensor) -> dict[str, Tensor]:
+def pack_layers(
+    layers: Sequence[Tensor], kind: str = "patches", /, **others: Tensor
+) -> dict[str, Tensor]:
     """Tensors of several layers, and others beside them, under names that sort in layer order."""
-    return {f"patches{i:02d}": layer for i, layer in enumerate(patches)} | others
+    return {f"{kind}{i:02d}": layer for i, layer in enumerate(layers)} | others
 
 
-def unpack_layers(stored: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+def unpack_layers(stored: Mapping[str, Tensor], kind: str = "patches") -> tuple[Tensor, ...]:
     """The layers as `pack_layers` named them, in order."""
-    return tuple(stored[name] for name in sorted(stored) if name.startswith("patches"))
+    return tuple(stored[name] for name in sorted(stored) if name.startswith(kind))

@@ -22,24 +22,45 @@ class Features:
 
     patches   one tensor b h w d for each layer, finest grid first, not normalised
     image     b e, the image token (class token or pooled vector), not normalised
+    windows   one tensor b y x e for each window size, not normalised: what the image token would
+              be if only the window were seen; only from backbones that were asked for them
+    versions  one tensor b v h w d for each layer: the patches of v altered versions of each image;
+              only in shots of a detector that asks for them
     """
 
     patches: tuple[Tensor, ...]
     image: Tensor
+    windows: tuple[Tensor, ...] = ()
+    versions: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return self.image.shape[0]
 
     def __getitem__(self, rows: slice | list[int]) -> "Features":
-        return Features(tuple(p[rows] for p in self.patches), self.image[rows])
+        return Features(
+            tuple(p[rows] for p in self.patches),
+            self.image[rows],
+            tuple(w[rows] for w in self.windows),
+            tuple(v[rows] for v in self.versions),
+        )
+
+    def cpu(self) -> "Features":
+        """The same on the CPU."""
+        return Features(
+            tuple(p.cpu() for p in self.patches),
+            self.image.cpu(),
+            tuple(w.cpu() for w in self.windows),
+            tuple(v.cpu() for v in self.versions),
+        )
 
 
 def concatenate(parts: Sequence[Features]) -> Features:
     """Features of several calls, one after the other."""
-    layers = range(len(parts[0].patches))
     return Features(
-        tuple(torch.cat([part.patches[i] for part in parts]) for i in layers),
+        tuple(map(torch.cat, zip(*(part.patches for part in parts), strict=True))),
         torch.cat([part.image for part in parts]),
+        tuple(map(torch.cat, zip(*(part.windows for part in parts), strict=True))),
+        tuple(map(torch.cat, zip(*(part.versions for part in parts), strict=True))),
     )
 
 
@@ -64,11 +85,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Match:
-    """The nearest normal patch of one query cell: its shot, and its cell there."""
+    """The nearest normal patch of one query patch: its shot, and its cell there.
+
+    query   row and column of the query's patch; both cells are those of `grid` (rows, columns)
+    """
 
     shot: int
     row: int
     column: int
+    query: tuple[int, int]
+    grid: tuple[int, int]
 
 
 @dataclass(frozen=True)

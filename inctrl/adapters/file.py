@@ -16,7 +16,7 @@ import platformdirs
 import safetensors.torch
 from torch import nn
 
-from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.adapters.kinds import build_module
 from inctrl.errors import ContextMismatch, InvalidFile
 from inctrl.protocols import Backbone
 from inctrl.registry import unknown
@@ -33,9 +33,10 @@ VERSION = 1
 class AdapterConfig:
     """What an adapter is, what it fits and where it comes from.
 
-    embed, positions   sizes of InCTRLFusion
-    text               whether it was trained with a text prior
-    shots              numbers of shots it was trained with
+    kind     name in the table of kinds (kinds.py)
+    shape    what its module is built with: sizes by name
+    text     whether it was trained with a text prior
+    shots    numbers of shots it was trained with
     """
 
     kind: str
@@ -43,8 +44,7 @@ class AdapterConfig:
     fingerprint: str
     image_size: int
     layers: tuple[str, ...]
-    embed: int
-    positions: int
+    shape: Mapping[str, Any]
     text: bool
     fit: Fit = "squash"
     shots: tuple[int, ...] = ()
@@ -111,16 +111,15 @@ def read_config(path: Path) -> AdapterConfig:
         for name in ("layers", "shots"):
             stored[name] = tuple(stored.get(name, ()))
         config = AdapterConfig(**stored)
-        for name in ("embed", "positions", "image_size"):
-            value = getattr(config, name)
-            if not isinstance(value, int) or value < 1:
+        for name, value in {**config.shape, "image_size": config.image_size}.items():
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} is {value!r}, not a positive number")
         return config
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
 
 
-def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, InCTRLFusion]:
+def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, nn.Module]:
     """An adapter for this backbone; ContextMismatch for another one."""
     config = read_config(path)
     if config.fingerprint != backbone.fingerprint:
@@ -130,9 +129,9 @@ def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, InCTRLFusion]:
             f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
             f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
         )
-    fusion = InCTRLFusion(config.embed, config.positions)
-    load_exactly(fusion, read_state(path / WEIGHTS), str(path / WEIGHTS))
-    return config, fusion
+    module = build_module(config.kind, config.shape, str(path / CONFIG))
+    load_exactly(module, read_state(path / WEIGHTS), str(path / WEIGHTS))
+    return config, module
 
 
 def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:

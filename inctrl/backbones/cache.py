@@ -56,7 +56,9 @@ class FeatureCache:
         try:
             stored = safetensors.torch.load_file(path)
             os.utime(path)
-            return Features(unpack_layers(stored), stored["image"])
+            return Features(
+                unpack_layers(stored), stored["image"], unpack_layers(stored, "windows")
+            )
         except (OSError, KeyError, safetensors.SafetensorError):
             return None
 
@@ -96,7 +98,10 @@ class FeatureCache:
         # Cloned, as a row of a batch would be stored with the whole batch behind it.
         tensors = {
             name: tensor.cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in pack_layers(features.patches, image=features.image).items()
+            for name, tensor in {
+                **pack_layers(features.patches, image=features.image),
+                **pack_layers(features.windows, "windows"),
+            }.items()
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")

@@ -31,7 +31,7 @@ def encode(
     for start in range(0, len(missing), batch):
         part = missing[start : start + batch]
         features = backbone.encode_images(backbone.preprocess([im for _, im in part], fit))
-        features = Features(tuple(p.cpu() for p in features.patches), features.image.cpu())
+        features = features.cpu()
         for i, (key, _) in enumerate(part):
             found[key] = features[i : i + 1]
             if cache:

@@ -91,8 +91,7 @@ def run_import(args: argparse.Namespace) -> int:
         fingerprint=backbone.fingerprint,
         image_size=backbone.image_size,
         layers=backbone.layers,
-        embed=fusion.embed,
-        positions=fusion.positions,
+        shape={"embed": fusion.embed, "positions": fusion.positions},
         text=True,
         fit="crop",
         shots=tuple(args.shots or ()),
@@ -111,6 +110,6 @@ def _card(config: Any, name: str) -> str:
         f"# {name}\n\nThe trained part of an official InCTRL checkpoint ({config.source}).\n\n"
         f"    inctrl detect QUERY... --normal DIR --adapter {name} --fit crop \\\n"
         f"        --backbone {config.backbone}\n\n"
-        f"Positions {config.positions}, embedding {config.embed}, layers "
+        f"Positions {config.shape['positions']}, embedding {config.shape['embed']}, layers "
         f"{', '.join(config.layers)}. Licence: {config.licence}.\n"
     )

@@ -81,6 +81,7 @@ class InContextContext:
 class InContext:
     name = "incontext"
     needs_shots = True
+    localises = True
 
     def __init__(self, options: InContextOptions | None = None) -> None:
         self._options = options or InContextOptions()
@@ -121,8 +122,9 @@ class InContext:
 
     def nearest(self, query: Features, context: InContextContext, cell: tuple[int, int]) -> Match:
         """By the finest layer, whose cells are the map's."""
-        patch = unit(query.patches[0][0, cell[0], cell[1]])
-        return Match(*nearest_patch(patch, context.patches[0]))
+        finest = query.patches[0]
+        found = nearest_patch(unit(finest[0, cell[0], cell[1]]), context.patches[0])
+        return Match(*found, query=cell, grid=(finest.shape[1], finest.shape[2]))
 
     def text_weight(self, context: InContextContext) -> float:
         return float(context.text.weight) if context.text else 0.0

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inctrl.adapters.fusion import FusedScores, InCTRLFusion
+from inctrl.detectors.options import refuse_unlisted
 from inctrl.errors import ContextMismatch
 from inctrl.maths.grids import mean_map
 from inctrl.maths.grouping import released_grouping
@@ -30,6 +31,9 @@ class InCTRLOptions:
     """grouping: "per_query", or "released" to reproduce the release's scrambled batches."""
 
     grouping: str = "per_query"
+
+    def __post_init__(self) -> None:
+        refuse_unlisted("grouping", self.grouping, ("per_query", "released"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,7 @@ class InCTRLContext:
 class InCTRL:
     name = "inctrl"
     needs_shots = True
+    localises = True
 
     def __init__(self, fusion: InCTRLFusion, text: bool, options: InCTRLOptions) -> None:
         self.uses_text = text
@@ -143,8 +148,9 @@ class InCTRL:
 
     def nearest(self, query: Features, context: InCTRLContext, cell: tuple[int, int]) -> Match:
         """By the first layer, whose cells are the map's."""
-        patch = unit(query.patches[0][0, cell[0], cell[1]])
-        return Match(*nearest_patch(patch, context.patches[0]))
+        finest = query.patches[0]
+        found = nearest_patch(unit(finest[0, cell[0], cell[1]]), context.patches[0])
+        return Match(*found, query=cell, grid=(finest.shape[1], finest.shape[2]))
 
     def pack(self, context: InCTRLContext) -> dict[str, Tensor]:
         text = {} if context.prototypes is None else {"prototypes": context.prototypes}

@@ -30,6 +30,7 @@ class ZeroShot:
     name = "zeroshot"
     uses_text = True
     needs_shots = False
+    localises = True
 
     @property
     def options(self) -> Options:

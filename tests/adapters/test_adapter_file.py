@@ -18,8 +18,7 @@ CONFIG = AdapterConfig(
     fingerprint="fake-1",
     image_size=32,
     layers=("fine", "coarse"),
-    embed=8,
-    positions=64,
+    shape={"embed": 8, "positions": 64},
     text=False,
     shots=(2, 4),
     metrics={"auroc": 90.5},
@@ -49,7 +48,7 @@ def test_another_backbone_is_refused(saved: Path) -> None:
 
 def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
     text = json.loads((saved / file.CONFIG).read_text())
-    (saved / file.CONFIG).write_text(json.dumps({**text, "positions": 65}))
+    (saved / file.CONFIG).write_text(json.dumps({**text, "shape": {"embed": 8, "positions": 65}}))
     with pytest.raises(
         InvalidFile, match=r"map_head.linear1.weight \(128, 64\), wanted \(128, 65\)"
     ):

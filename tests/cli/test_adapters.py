@@ -57,7 +57,7 @@ def test_import_list_show_and_detect(
     assert "official\tinctrl" in capsys.readouterr().out
     assert run(["adapters", "show", "official"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["positions"], shown["embed"], shown["shots"]) == (16, 16, [2])
+    assert (shown["shape"], shown["shots"]) == ({"positions": 16, "embed": 16}, [2])
     assert shown["layers"] == ["block7", "block9", "block11"]
 
     random = np.random.default_rng(0)

@@ -1,0 +1,23 @@
+"""The table of kinds of adapter: the module that each is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.errors import InvalidFile
+from inctrl.registry import lookup
+
+KINDS: dict[str, Callable[..., nn.Module]] = {
+    "inctrl": InCTRLFusion,
+}
+
+
+def build_module(kind: str, shape: Mapping[str, Any], source: str) -> nn.Module:
+    """An untrained module of a kind; InvalidFile names the source where the shape is not its."""
+    make = lookup(KINDS, kind, "kind of adapter")
+    try:
+        return make(**shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidFile(f"{source!r} has no shape of kind {kind!r} ({error})") from None
