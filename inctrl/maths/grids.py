@@ -18,3 +18,23 @@ def mean_map(maps: Sequence[Tensor]) -> Tensor:
     """Equal-weight mean of maps b h w on the grid of the first one."""
     size = (maps[0].shape[-2], maps[0].shape[-1])
     return torch.stack([resize_map(m, size) for m in maps]).mean(dim=0)
+
+
+def repeat_concat(layers: Sequence[Tensor]) -> Tensor:
+    """Layers b h w d of falling resolution -> b h w d1+d2+..., on the grid of the first one.
+
+    Each cell of a coarser layer is repeated over the cells it covers (nearest neighbour); where
+    the finer side is no multiple, over those whose corner lies in it. PaDiM and RegAD write the
+    same as unfold, concatenate, fold.
+    """
+    rows, columns = layers[0].shape[1:3]
+    return torch.cat([_repeat(layer, rows, columns) for layer in layers], dim=-1)
+
+
+def _repeat(layer: Tensor, rows: int, columns: int) -> Tensor:
+    height, width = layer.shape[1:3]
+    if (height, width) == (rows, columns):
+        return layer
+    down = torch.arange(rows, device=layer.device) * height // rows
+    across = torch.arange(columns, device=layer.device) * width // columns
+    return layer[:, down][:, :, across]

@@ -1,0 +1,56 @@
+"""Gaussian smoothing of maps, and the way from a detector's grid to pixels."""
+
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from inctrl.maths.grids import resize_map
+
+Border = Literal["symmetric", "mirror"]
+TRUNCATE = 4.0
+"""Standard deviations after which the kernel ends, as in scipy.ndimage."""
+
+
+def smooth(maps: Tensor, sigma: float, border: Border = "symmetric") -> Tensor:
+    """b h w -> b h w, convolved with a Gaussian of standard deviation `sigma`, in cells.
+
+    border   "symmetric" repeats the edge (d c b a | a b c d | d c b a, SciPy's `reflect`);
+             "mirror" does not (d c b | a b c d | c b a)
+    """
+    rows, columns = (_blur(n, sigma, border).to(maps) for n in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+def pixel_map(maps: Tensor, longest: int, sigma: float) -> Tensor:
+    """b h w -> b H W whose longer side is `longest`: bilinear, then smoothed with `sigma` pixels."""
+    return smooth(resize_map(maps, pixel_size(maps, longest)), sigma)
+
+
+def pixel_size(maps: Tensor, longest: int) -> tuple[int, int]:
+    """Height and width of maps b h w brought to a longer side of `longest` pixels."""
+    height, width = maps.shape[-2:]
+    scale = longest / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@lru_cache(maxsize=32)
+def _blur(n: int, sigma: float, border: Border) -> Tensor:
+    """n n: a row holds the weights of all cells in one smoothed cell, borders folded in.
+
+    As a matrix a convolution has no border case, however small the map is.
+    """
+    radius = int(TRUNCATE * sigma + 0.5)
+    offsets = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-offsets.double().square() / (2 * sigma**2))
+    kernel /= kernel.sum()
+    reached = torch.arange(n)[:, None] + offsets
+    if border == "symmetric":
+        reached = reached % (2 * n)
+        cells = torch.where(reached < n, reached, 2 * n - 1 - reached)
+    else:
+        period = max(1, 2 * n - 2)
+        reached = reached % period
+        cells = torch.where(reached < n, reached, period - reached)
+    return torch.zeros(n, n, dtype=torch.float64).scatter_add_(1, cells, kernel.expand(n, -1))
