@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BLOCK = 2**26
+BLOCK = 2**21
 """Numbers held at a time while distances are computed: bounds the memory whatever the grid is."""
 
 
@@ -36,12 +36,15 @@ def fit_gaussians(samples: Tensor, eps: float, dtype: torch.dtype = torch.float6
 
     One sample has the covariance eps I. The smaller of the two equal forms is kept, in `dtype`.
     """
-    n, _, d = samples.shape
+    n, p, d = samples.shape
     freedom = max(n - 1, 1)
-    mean, whiten = [], []
+    mean = samples.new_empty(p, d, dtype=dtype)
+    whiten = samples.new_empty(p, min(n, d), d, dtype=dtype)
+    size = max(1, BLOCK // (n * d))
     # float64 throughout: a distance is the small difference of large squares.
-    for part in samples.split(max(1, BLOCK // (n * d)), dim=1):
-        x = part.transpose(0, 1).double()
+    for start in range(0, p, size):
+        here = slice(start, start + size)
+        x = samples[:, here].transpose(0, 1).double()
         centre = x.mean(dim=1)
         z = x - centre[:, None]
         eye = torch.eye(min(n, d), dtype=x.dtype, device=x.device)
@@ -51,9 +54,8 @@ def fit_gaussians(samples: Tensor, eps: float, dtype: torch.dtype = torch.float6
         else:
             factor = torch.linalg.cholesky(z.mT @ z / freedom + eps * eye)
             w = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
-        mean.append(centre.to(dtype))
-        whiten.append(w.to(dtype))
-    return Gaussians(torch.cat(mean), torch.cat(whiten), eps if n <= d else 0.0)
+        mean[here], whiten[here] = centre.to(dtype), w.to(dtype)
+    return Gaussians(mean, whiten, eps if n <= d else 0.0)
 
 
 def mahalanobis(query: Tensor, gaussians: Gaussians) -> Tensor:

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine similarity, in blocks of memory rows."""
+"""Nearest neighbours by cosine similarity and by Euclidean distance, in blocks of memory rows."""
 
 import torch
 from torch import Tensor
@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 BLOCK = 16_384
 """Memory rows compared at a time: bounds the n x m similarity matrix whatever m is."""
+PAIRS = 2**24
+"""Distances held at a time."""
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -39,3 +41,39 @@ def nearest_patch(query: Tensor, shots: Tensor) -> tuple[int, int, int]:
     best = int((shots @ query).argmax())
     shot, cell = divmod(best, rows * columns)
     return shot, cell // columns, cell % columns
+
+
+def nearest_rows(query: Tensor, memory: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+    """The `count` memory rows nearest to each query row, nearest first; ties by index.
+
+    query    n d
+    memory   m d
+    returns  n c squared Euclidean distances and n c row numbers, c = min(count, m)
+    """
+    count = min(count, len(memory))
+    squares = memory.square().sum(dim=1)
+    size = max(1, PAIRS // max(len(memory), count * memory.shape[1]))
+    found = [_nearest(part, memory, squares, count) for part in query.split(size)]
+    distances, rows = zip(*found, strict=True)
+    return torch.cat(distances), torch.cat(rows)
+
+
+def row_distances(query: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
+    """Squared distances n c from query rows n d to the memory rows n c named for each.
+
+    From differences, where norms and products lose what is small: a row is at 0 from itself.
+    """
+    return (query[:, None] - memory[rows]).square().sum(dim=-1)
+
+
+def _nearest(query: Tensor, memory: Tensor, squares: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    # The query's own norm is the same for all rows and changes no order.
+    distances = torch.addmm(squares, query, memory.T, alpha=-2)
+    kept = []
+    for _ in range(count):
+        row = distances.argmin(dim=1)  # topk does not say which of equal rows it takes
+        kept.append(row)
+        if len(kept) < count:
+            distances.scatter_(1, row[:, None], torch.inf)
+    rows = torch.stack(kept, dim=1)
+    return row_distances(query, memory, rows), rows

@@ -24,7 +24,7 @@ def smooth(maps: Tensor, sigma: float, border: Border = "symmetric") -> Tensor:
 
 
 def pixel_map(maps: Tensor, longest: int, sigma: float) -> Tensor:
-    """b h w -> b H W whose longer side is `longest`: bilinear, then smoothed with `sigma` pixels."""
+    """b h w -> b H W, the longer side `longest`: bilinear, then smoothed with `sigma` pixels."""
     return smooth(resize_map(maps, pixel_size(maps, longest)), sigma)
 
 

@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 from inctrl.maths import neighbours
-from inctrl.maths.neighbours import nearest_patch, nearest_similarity, unit
+from inctrl.maths.neighbours import nearest_patch, nearest_rows, nearest_similarity, unit
 
 
 def test_unit_vectors_have_length_one_and_zero_stays_zero() -> None:
@@ -35,3 +36,24 @@ def test_nearest_patch_names_shot_row_and_column() -> None:
     shots = unit(torch.randn(3, 4, 5, 8))
     for place in ((2, 1, 3), (0, 0, 0), (1, 3, 4)):
         assert nearest_patch(shots[place], shots) == place
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_nearest_rows_are_those_of_all_distances(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, memory = torch.randn(7, 5, generator=generator), torch.randn(20, 5, generator=generator)
+    monkeypatch.setattr(neighbours, "PAIRS", 50)  # several blocks of queries
+    squared, rows = nearest_rows(query, memory, count)
+    distances = torch.cdist(query, memory)
+    order = distances.argsort(dim=1)[:, : min(count, 20)]
+    assert torch.equal(rows, order)
+    torch.testing.assert_close(squared.sqrt(), distances.gather(1, order))
+
+
+def test_of_equal_rows_the_first_is_nearest_and_a_row_is_at_zero_from_itself() -> None:
+    row = torch.tensor([[1000.1, 2000.2, 3000.3]])
+    squared, rows = nearest_rows(row, torch.cat([row + 1, row, row, row]), 3)
+    assert rows.tolist() == [[1, 2, 3]]
+    assert squared.tolist() == [[0, 0, 0]]
