@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inctrl.adapters.prompt_context import PromptContext
 from inctrl.backbones.cache import FeatureCache
 from inctrl.errors import InvalidFile, UsageError
 from inctrl.maths.neighbours import unit
-from inctrl.protocols import Backbone
+from inctrl.protocols import Backbone, TakesContext
 from inctrl.registry import lookup
 from inctrl.resources import folder
 from inctrl.types import Features
+
+STATES = ("normal", "anomalous")
+"""The classes that a learned context goes before, in their order."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,63 @@ def prototypes(
     """The normal and the anomalous text prototype of an item: 2 e, unit length, on the CPU.
 
     Every sentence embedding is normalised, their mean normalised again (InCTRL section 3.3).
+    """
+    return both_prototypes(backbone, bank, item, cache)[0]
+
+
+def both_prototypes(
+    backbone: Backbone, bank: Bank, item: str, cache: FeatureCache | None = None
+) -> tuple[Tensor, Tensor]:
+    """`prototypes`, and the plain means of the embeddings (2 e, of any length), on the CPU.
+
     They are remembered in `cache`, so that no sentence is encoded twice for one backbone.
     """
     normal, anomalous = bank.sentences(item)
-    told = "\n".join([backbone.fingerprint, *normal, "", *anomalous])
+    told = "\n".join(["both prototypes", backbone.fingerprint, *normal, "", *anomalous])
     key = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
     remembered = cache.read(key) if cache else None
     if remembered is not None:
-        return remembered.image
-    embedded = unit(backbone.encode_text([*normal, *anomalous])).cpu()
-    parts = embedded.split([len(normal), len(anomalous)])
-    made = unit(torch.stack([part.mean(dim=0) for part in parts]))
+        made, raw = remembered.image
+        return made, raw
+    embedded = backbone.encode_text([*normal, *anomalous]).cpu()
+    lengths = [len(normal), len(anomalous)]
+    made = unit(_means(unit(embedded), lengths))
+    raw = _means(embedded, lengths)
     if cache:
-        cache.write(key, Features((), made))
-    return made
+        cache.write(key, Features((), torch.stack([made, raw])))
+    return made, raw
+
+
+def learned_prototypes(backbone: Backbone, context: PromptContext, item: str) -> Tensor:
+    """`prototypes` by learned prompts instead of a bank: 2 e, unit length, on the CPU."""
+    with torch.no_grad():
+        return encode_states(backbone, context, [item])[0].cpu()
+
+
+def encode_states(backbone: Backbone, context: PromptContext, items: Sequence[str]) -> Tensor:
+    """The prompts "[V1]..[Vm] STATE ITEM." of n items: n 2 e, unit length, normal first.
+
+    Differentiable with respect to the context. UsageError where the backbone takes none.
+    """
+    names = [f"{state} {item.replace('_', ' ')}" for item in items for state in STATES]
+    vectors = context.for_items(len(items))
+    embedded = taking_context(backbone).encode_with_context(vectors, names, context.position)
+    prompts: Tensor = unit(embedded.float()).unflatten(0, (len(items), len(STATES)))
+    return prompts
+
+
+def taking_context(backbone: Backbone) -> TakesContext:
+    """The backbone as one that takes learned vectors; UsageError where it is none."""
+    if not isinstance(backbone, TakesContext):
+        raise UsageError(
+            f"backbone {backbone.name!r} takes no learned prompts; use 'tiny' or an openclip: model"
+        )
+    return backbone
+
+
+def _means(embedded: Tensor, lengths: list[int]) -> Tensor:
+    """n e, in parts of these lengths -> one mean a part."""
+    return torch.stack([part.mean(dim=0) for part in embedded.split(lengths)])
 
 
 def _fill(text: str, key: str, words: str) -> str:

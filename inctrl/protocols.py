@@ -7,6 +7,7 @@ from torch import Tensor
 
 from inctrl.images import Image
 from inctrl.maths.geometry import View
+from inctrl.maths.placement import Position
 from inctrl.types import Features, Fit, Item, Match, Options, Prediction
 
 
@@ -55,7 +56,8 @@ class Detector(Protocol[C]):
     Detectors hold weights and options, contexts hold a product. A score depends on the query
     and the context alone, never on the other queries of a call. `prepare` is given no references
     (features of length 0, without layers) only where `needs_shots` is false. A detector that does
-    not localise judges the image as a whole: its map has one cell, the score.
+    not localise judges the image as a whole: its map has one cell, the score. Scores and maps of
+    a bounded one lie in [0, 1], as probabilities do.
     """
 
     @property
@@ -68,6 +70,8 @@ class Detector(Protocol[C]):
     def needs_shots(self) -> bool: ...
     @property
     def localises(self) -> bool: ...
+    @property
+    def bounded(self) -> bool: ...
 
     def prepare(self, references: Features, item: Item) -> C: ...
     def score(self, queries: Features, context: C) -> Prediction: ...
@@ -96,6 +100,21 @@ class WeighsText(Protocol[C_contra]):
 
     def text_weight(self, context: C_contra) -> float:
         """0 where the prior is off; else the most that it moves a score, as a share of it."""
+        ...
+
+
+@runtime_checkable
+class WorksAlone(Protocol):
+    """A detector that needs no shots: how to show and to read its answers without them."""
+
+    @property
+    def map_scale(self) -> tuple[float, float]:
+        """Map values where the colours begin and end."""
+        ...
+
+    @property
+    def meaning(self) -> str:
+        """What score and map say, in a sentence or two."""
         ...
 
 
@@ -132,4 +151,23 @@ class ComparesVersions(Protocol):
 
     def versions(self, image: Image) -> list[Image]:
         """The versions of a shot, the shot itself not among them."""
+        ...
+
+
+@runtime_checkable
+class TakesContext(Protocol):
+    """A backbone that can embed prompts with learned vectors in place of words."""
+
+    def embed_words(self, words: str) -> Tensor:
+        """The text tower's embeddings of the tokens of some words: m d, m may be 0."""
+        ...
+
+    def encode_with_context(
+        self, context: Tensor, names: Sequence[str], position: Position
+    ) -> Tensor:
+        """n names of classes and a context (n) m d -> n e, not normalised.
+
+        Differentiable with respect to the context. UsageError that names the class where vectors
+        and name exceed the text tower's length.
+        """
         ...

@@ -68,11 +68,13 @@ def concatenate(parts: Sequence[Features]) -> Features:
 class Item:
     """What is being inspected: its name in words and, where text is used, its two prototypes.
 
-    prototypes   2 e, unit length, normal first; None where the backbone has no text
+    prototypes       2 e, unit length, normal first; None where the backbone has no text
+    raw_prototypes   2 e, the means of the sentences as the tower gives them, of any length
     """
 
     name: str
     prototypes: Tensor | None = None
+    raw_prototypes: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from fakes import FakeBackbone
 
 from inctrl.backbones.cache import FeatureCache
 from inctrl.errors import InvalidFile, UsageError
-from inctrl.prompting import load_bank, prototypes
+from inctrl.prompting import both_prototypes, load_bank, prototypes
 
 BANK = load_bank("inctrl")
 
@@ -38,12 +38,30 @@ def test_prototypes_are_normalised_means_of_normalised_embeddings() -> None:
         torch.testing.assert_close(row, mean / mean.norm())
 
 
+def test_raw_prototypes_are_plain_means_and_remembered_beside_the_others(tmp_path: Path) -> None:
+    backbone, cache = FakeBackbone(has_text=True), FeatureCache(tmp_path)
+    normal, anomalous = BANK.sentences("tile")
+    for _ in range(2):
+        made, raw = both_prototypes(backbone, BANK, "tile", cache)
+        assert torch.equal(made, prototypes(backbone, BANK, "tile"))
+        for row, sentences in zip(raw, (normal, anomalous), strict=True):
+            torch.testing.assert_close(row, backbone.encode_text(sentences).mean(0))
+    assert not torch.allclose(raw.norm(dim=1), torch.ones(2), atol=1e-2)
+
+
+def test_winclips_bank_is_inctrls_for_every_item() -> None:
+    own = load_bank("winclip")
+    assert own.sentences("tile") == BANK.sentences("tile")
+    assert [len(sentences) for sentences in own.sentences("cat")] == [154, 88]
+    assert not own.pairs
+
+
 def test_an_unknown_bank_is_named() -> None:
     with pytest.raises(UsageError, match="did you mean 'inctrl'"):
         load_bank("inctr")
 
 
-@pytest.mark.parametrize("name", ["industrial", "medical", "natural", "inctrl"])
+@pytest.mark.parametrize("name", ["industrial", "medical", "natural", "inctrl", "winclip"])
 def test_every_shipped_bank_speaks_of_the_item_and_names_its_source(name: str) -> None:
     bank = load_bank(name)
     for sentences in bank.sentences("steel {x} plate"):

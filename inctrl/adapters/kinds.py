@@ -6,11 +6,15 @@ from typing import Any
 from torch import nn
 
 from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.adapters.prompt_context import PromptContext
+from inctrl.adapters.registration import Registration
 from inctrl.errors import InvalidFile
 from inctrl.registry import lookup
 
 KINDS: dict[str, Callable[..., nn.Module]] = {
     "inctrl": InCTRLFusion,
+    "prompt_context": PromptContext,
+    "registration": Registration,
 }
 
 

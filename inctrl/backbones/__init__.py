@@ -4,6 +4,7 @@ tiny                               embedded, always there
 openclip:MODEL/TAG-or-FILE         open_clip models, or a folder in its format
 hf:FOLDER-or-HUB-NAME              CLIP, SigLIP, DINOv2, DINOv3 through transformers
 cnn:TIMM-NAME/TAG-or-FILE          convolutional towers through timm
+pixels                             no tower: the picture itself, for detectors that bring their own
 """
 
 import importlib
@@ -33,6 +34,7 @@ LOADERS = {
     ),
     "hf": Loader("inctrl.backbones.hf", "hf:FOLDER|HUB-NAME", "CLIP, SigLIP, DINOv2, DINOv3"),
     "cnn": Loader("inctrl.backbones.cnn", "cnn:TIMM-NAME/TAG|FILE", "convolutional, image only"),
+    "pixels": Loader("inctrl.backbones.pixels", "pixels", "the picture itself, for anomalib:NAME"),
 }
 
 

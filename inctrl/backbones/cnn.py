@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.preprocess import Preprocessing
+from inctrl.backbones.segments import segments
 from inctrl.backbones.weights import pick_layers, resolved_device, wanted
 from inctrl.errors import UsageError
 from inctrl.images import Image
@@ -67,10 +68,35 @@ class ConvBackbone:
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
+        maps, last = self.encode_maps(pixels)
+        return Features(maps, self.pooled(last))
+
+    @torch.inference_mode()
+    def encode_maps(self, pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The layers' maps b h w d, and the one that the head pools, b h w p."""
         pixels = pixels.to(self.device, memory_format=torch.channels_last)
         last, maps = self._model.forward_intermediates(pixels, indices=self._indices)
-        pooled = self._model.forward_head(last, pre_logits=True)
-        return Features(tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps), pooled)
+        return tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps), last.permute(0, 2, 3, 1)
+
+    @torch.inference_mode()
+    def pooled(self, last: Tensor) -> Tensor:
+        """The last map or parts of it, n h w p -> n p, by the model's own head."""
+        found: Tensor = self._model.forward_head(last.permute(0, 3, 1, 2), pre_logits=True)
+        return found
+
+    def segments(self, layers: Sequence[str] | None = None) -> tuple[nn.Module, ...]:
+        """The parts that in turn give the maps b d h w of some layers (default: those tapped).
+
+        The first takes pixels b 3 S S; gradients pass. UsageError for a tower that is no chain.
+        """
+        indices = [self._indices[self.layers.index(layer)] for layer in layers or self.layers]
+        found = segments(self._model, indices, self.image_size)
+        if found is None:
+            raise UsageError(
+                f"the tower of {self.name!r} cannot be run stage by stage, which registration "
+                "needs; use 'tiny', or a ResNet or EfficientNet of cnn:"
+            )
+        return found
 
     @property
     def classifier(self) -> nn.Linear:

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from inctrl.backbones.cnn import DEFAULT_STRIDES
 from inctrl.backbones.fingerprint import fingerprint
+from inctrl.backbones.openclip_context import (
+    encode_prompts,
+    prompts_of,
+    text_tower,
+    word_tokens,
+)
 from inctrl.backbones.openclip_source import Source, adapted, build, locate
+from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
 from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import (
     default_blocks,
@@ -27,9 +34,12 @@ from inctrl.backbones.weights import (
 from inctrl.errors import UsageError
 from inctrl.images import Image
 from inctrl.maths.geometry import View
+from inctrl.maths.placement import Position
 from inctrl.tensorfiles import load_exactly
 from inctrl.types import Features, Fit
 
+LAST, NORMALISED = "last", "ln_post"
+"""Other names for the last layer: as it is, and after the tower's final norm."""
 TEXT_BATCH = 64
 """Sentences encoded at once; bounds the memory of a long prompt bank."""
 
@@ -37,8 +47,9 @@ TEXT_BATCH = 64
 class OpenClipBackbone:
     """A frozen open_clip model: patches after chosen blocks, projected image and text tokens.
 
-    Patches are the raw residual stream: class token dropped, no `ln_post`, no projection. The
-    image token is that of `encode_image`, not normalised, from the same pass through the tower.
+    Patches are the raw residual stream: class token dropped, no `ln_post`, no projection; only
+    the layer `ln_post` is the last block's after it. The image token is that of `encode_image`,
+    not normalised, from the same pass through the tower.
     """
 
     has_text = True
@@ -78,12 +89,23 @@ class OpenClipBackbone:
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
-        output = self._model.visual.forward_intermediates(
-            pixels.to(self._device), indices=self._indices, output_fmt="NCHW"
+        visual, blocks = self._model.visual, sorted(set(self._indices))
+        output = visual.forward_intermediates(
+            pixels.to(self._device), indices=blocks, output_fmt="NCHW"
         )
-        maps = output["image_intermediates"]
-        patches = tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps)
+        maps = [m.permute(0, 2, 3, 1).contiguous() for m in output["image_intermediates"]]
+        found = dict(zip(blocks, maps, strict=True))
+        patches = tuple(
+            visual.ln_post(found[index]) if layer == NORMALISED else found[index]
+            for layer, index in zip(self.layers, self._indices, strict=True)
+        )
         return Features(patches, output["image_features"])
+
+    @torch.inference_mode()
+    def encode_windows(self, pixels: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
+        """UsageError for towers without a class token."""
+        refuse_windowless(self._model.visual, self.name)
+        return encode_windows(self._model.visual, pixels.to(self._device), sizes)
 
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
@@ -91,6 +113,21 @@ class OpenClipBackbone:
         return torch.cat(
             [self._model.encode_text(t, normalize=False) for t in tokens.split(TEXT_BATCH)]
         )
+
+    def embed_words(self, words: str) -> Tensor:
+        embedding = text_tower(self._model, self.name).token_embedding.weight
+        return embedding[word_tokens(self._token_lists, words)]  # type: ignore[no-any-return]
+
+    def encode_with_context(
+        self, context: Tensor, names: Sequence[str], position: Position
+    ) -> Tensor:
+        tower = text_tower(self._model, self.name)
+        limit = tower.context_length
+        prompts = prompts_of(self._token_lists, names, context.shape[-2], limit)
+        return encode_prompts(tower, prompts, context, position)
+
+    def _token_lists(self, sentences: list[str]) -> list[list[int]]:
+        return self._tokenise(sentences).tolist()
 
     def _tokenise(self, sentences: list[str]) -> Tensor:
         # Made at the first use: some tokenizers come from the hub, and images do without.
@@ -150,14 +187,18 @@ def taps(visual: Any, name: str) -> tuple[Mapping[str, int], Sequence[str]]:
     """Layer name -> index for `forward_intermediates`, and the layers tapped by default.
 
     Blocks of a transformer are counted from 1; stages of a convolutional timm tower are named
-    by their stride. UsageError for towers that do not give intermediate features.
+    by their stride; `last` is the last of either. UsageError for towers that do not give
+    intermediate features.
     """
+    others: dict[str, int] = {}
     if isinstance(visual, VisionTransformer):
         depth = len(visual.transformer.resblocks)
+        others = {} if visual.attn_pool else {NORMALISED: depth - 1}
     elif isinstance(visual, TimmModel) and hasattr(visual.trunk, "forward_intermediates"):
         strides = [info["reduction"] for info in visual.trunk.feature_info]
         if len(set(strides)) == len(strides):
-            return {f"stride{stride}": i for i, stride in enumerate(strides)}, DEFAULT_STRIDES
+            stages = {f"stride{stride}": i for i, stride in enumerate(strides)}
+            return stages | {LAST: len(strides) - 1}, DEFAULT_STRIDES
         depth = len(strides)
     else:
         kind = type(visual).__name__
@@ -165,7 +206,8 @@ def taps(visual: Any, name: str) -> tuple[Mapping[str, int], Sequence[str]]:
             f"{name!r} has a {kind} image tower, whose patches cannot be tapped; "
             "use a ViT model, or the cnn: backbones for convolutional towers"
         )
-    return {f"block{i + 1}": i for i in range(depth)}, default_blocks(depth)
+    blocks = {f"block{i + 1}": i for i in range(depth)}
+    return blocks | {LAST: depth - 1} | others, default_blocks(depth)
 
 
 def _side(size: int | Sequence[int], name: str) -> int:

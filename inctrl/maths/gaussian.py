@@ -30,6 +30,16 @@ class Gaussians:
     whiten: Tensor
     eps: float
 
+    def pack(self) -> dict[str, Tensor]:
+        """As named tensors."""
+        eps = torch.tensor(self.eps, dtype=torch.float64)
+        return {"mean": self.mean, "whiten": self.whiten, "eps": eps}
+
+    @classmethod
+    def unpack(cls, tensors: dict[str, Tensor]) -> "Gaussians":
+        """The inverse of `pack`."""
+        return cls(tensors["mean"], tensors["whiten"], float(tensors["eps"]))
+
 
 def fit_gaussians(samples: Tensor, eps: float, dtype: torch.dtype = torch.float64) -> Gaussians:
     """samples n p d -> their mean and unbiased covariance + eps I at each position, n >= 1.

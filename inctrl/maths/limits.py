@@ -27,20 +27,24 @@ def rank_limit(normal: Sequence[float], alpha: float) -> float:
     return math.inf if rank > len(normal) else sorted(normal)[rank - 1]
 
 
-def prediction_limit(normal: Sequence[float], alpha: float) -> float:
+def prediction_limit(normal: Sequence[float], alpha: float, *, bounded: bool = False) -> float:
     """Upper prediction limit of one more normal score, log-normal scores assumed.
 
     exp(mean + t_{n-1, 1-alpha} * sd * sqrt(1 + 1/n)) over the logarithms: the classical limit
     for one future observation. It exists from n = 2 on and widens as n falls, where a rank can
     say nothing yet. Infinite for n < 2.
+
+    bounded    scores lie in [0, 1], as probabilities do: Gaussian are their log-odds
     """
     n = len(normal)
     if n < 2:
         return math.inf
-    logs = np.log(np.maximum(np.asarray(normal, dtype=np.float64), SMALLEST))
+    scores = np.maximum(np.asarray(normal, dtype=np.float64), SMALLEST)
+    logs = special.logit(np.minimum(scores, 1 - SMALLEST)) if bounded else np.log(scores)
     margin = special.stdtrit(n - 1, 1 - alpha) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
     # A margin of hundreds (two scores of which one is 0) means that no limit can be given.
-    return math.exp(min(float(logs.mean() + margin), 700.0))
+    limit = min(float(logs.mean() + margin), 700.0)
+    return float(special.expit(limit)) if bounded else math.exp(limit)
 
 
 def outliers(scores: Sequence[float], spread: float = 5.0, floor: float = 0.1) -> list[int]:

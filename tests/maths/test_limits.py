@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
 
@@ -42,6 +42,22 @@ def test_prediction_limit_is_the_textbook_formula() -> None:
     logs = np.array([-2.0, -1.5, -1.9])
     expected = logs.mean() + stats.t.ppf(0.95, 2) * logs.std(ddof=1) * math.sqrt(4 / 3)
     assert prediction_limit(np.exp(logs).tolist(), 0.05) == pytest.approx(math.exp(expected))
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_limits_of_probabilities_keep_their_promise_and_stay_below_one(n: int) -> None:
+    random = np.random.default_rng(n)
+    draws = special.expit(random.normal(0.5, 1.5, (4000, n + 1)))
+    limits = [prediction_limit(row[:-1].tolist(), 0.1, bounded=True) for row in draws]
+    assert max(limits) <= 1
+    alarms = [row[-1] > limit for row, limit in zip(draws, limits, strict=True)]
+    assert np.mean(alarms) == pytest.approx(0.1, abs=0.015)
+
+
+def test_small_probabilities_have_the_limit_of_their_logarithms() -> None:
+    small = [1e-5, 2e-5, 1.5e-5]
+    bounded = prediction_limit(small, 0.05, bounded=True)
+    assert bounded == pytest.approx(prediction_limit(small, 0.05), rel=1e-3)
 
 
 def test_limits_that_cannot_be_given_are_infinite() -> None:

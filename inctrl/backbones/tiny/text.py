@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from inctrl.backbones.openclip_context import encode_prompts, prompts_of, word_tokens
 from inctrl.errors import InvalidFile, MissingModel
+from inctrl.maths.placement import Position
 from inctrl.tensorfiles import load_exactly, read_part
 
 CONFIG = "open_clip_config.json"
@@ -43,8 +45,7 @@ class TextTower:
     @torch.inference_mode()
     def __call__(self, sentences: Sequence[str]) -> Tensor:
         """n sentences -> n 256 float32, unit length."""
-        encodings = self._tokenizer.encode_batch([_unbroken(s) for s in sentences])
-        tokens = [encoding.ids for encoding in encodings]
+        tokens = self._tokenise(sentences)
         parts = [
             encode(self._model, padded(tokens[start : start + BATCH]).to(self._device))
             for start in range(0, len(tokens), BATCH)
@@ -52,6 +53,21 @@ class TextTower:
         if not parts:
             return torch.empty(0, self._model.output_dim, device=self._device)  # type: ignore[call-overload, no-any-return]
         return normalize(torch.cat(parts).float(), dim=-1)
+
+    def embed_words(self, words: str) -> Tensor:
+        """Token embeddings of words: m d."""
+        embedding: Tensor = self._model.token_embedding.weight  # type: ignore[union-attr, assignment]
+        return embedding[word_tokens(self._tokenise, words)]
+
+    def with_context(self, context: Tensor, names: Sequence[str], position: Position) -> Tensor:
+        """n names and learned vectors (n) m d -> n 256, unit length (protocols.TakesContext)."""
+        limit: int = self._model.context_length  # type: ignore[assignment]
+        prompts = prompts_of(self._tokenise, names, context.shape[-2], limit)
+        return normalize(encode_prompts(self._model, prompts, context, position), dim=-1)
+
+    def _tokenise(self, sentences: Sequence[str]) -> list[list[int]]:
+        encodings = self._tokenizer.encode_batch([_unbroken(s) for s in sentences])
+        return [encoding.ids for encoding in encodings]
 
 
 def _unbroken(sentence: str) -> str:
