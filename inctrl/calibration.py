@@ -24,7 +24,7 @@ import torch
 
 from inctrl.maths.aggregate import top_mean
 from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
-from inctrl.protocols import Detector
+from inctrl.protocols import Detector, WorksAlone
 from inctrl.types import Features, Item, Verdict
 
 Method = Literal["rank", "prediction", "views", "none"]
@@ -36,9 +36,6 @@ ALIKE = 0.002
 """Leave-one-out scores under this mean that the shots are copies of one image."""
 LEAST_LIMIT = 1e-6
 """Differences below this are rounding: copies of one image must not alarm each other."""
-SELF_SCALE = (0.12, 0.3)
-"""Colour scale of maps without shots, which show an image's residuals to itself: on photographs
-of textures and parts most lie below, the highest of an image at 0.15 to 0.2."""
 NO_LIMIT = (
     "no normal image was given: scores rank the images, but nothing is called anomalous; "
     "give normal images, two or more, for a limit"
@@ -52,9 +49,11 @@ class Calibration:
     shots            number of distinct shots
     scores           leave-one-shot-out scores (of views where there is one shot)
     tops             the same for maps: mean of the highest MAP_SHARE of each
-    map_low          median of the shots' own maps, where the colour scale begins; without shots,
-                     the beginning of SELF_SCALE
+    map_low          median of the shots' own maps, where the colour scale begins
     normal_peak      median of the highest value of the shots' own maps
+    bounded          scores and maps lie in [0, 1]
+    map_high_alone   without shots: where the colour scale ends, `map_low` being where it begins
+    meaning          without shots: what score and map say, in words
     """
 
     alpha: float
@@ -64,6 +63,9 @@ class Calibration:
     map_low: float
     normal_peak: float
     warnings: tuple[str, ...] = ()
+    bounded: bool = False
+    map_high_alone: float = 1.0
+    meaning: str = ""
 
     @property
     def method(self) -> Method:
@@ -87,19 +89,16 @@ class Calibration:
     @property
     def map_high(self) -> float:
         """Where the colour scale ends: the limit, if there is one, lies half of the way up."""
-        high = 2 * self.pixel_limit - self.map_low
-        return high if math.isfinite(high) else SELF_SCALE[1]
+        if self.method == "none":
+            return self.map_high_alone
+        return 2 * self.pixel_limit - self.map_low
 
     @property
     def limit_words(self) -> str:
         """How the limit was set, and how far to trust it, in a sentence."""
         n, share = len(self.scores), f"{100 * self.alpha:g} %"
         if self.method == "none":
-            return (
-                "No normal image was given: the score says how far the image agrees with sentences "
-                "about a damaged item rather than a flawless one (0.5: with both alike). The map "
-                "shows where an image is unlike the rest of itself, which need not be a defect."
-            )
+            return f"No normal image was given. {self.meaning}"
         if self.method == "views":
             return (
                 "Provisional: set from small changes of light and position of the one shot, which "
@@ -110,9 +109,10 @@ class Calibration:
                 f"Conformal: exceeded by {share} of normal images at the most, if they are like "
                 f"the {n} shots scored here, each left out in turn."
             )
+        scale = "log-odds" if self.bounded else "logarithm"
         return (
             f"Prediction limit: from {n} shots, each left out in turn, for {share} false "
-            "alarms if the logarithm of normal scores is Gaussian. Scores above every shot but "
+            f"alarms if the {scale} of normal scores is Gaussian. Scores above every shot but "
             "below the limit are undecided."
         )
 
@@ -146,7 +146,8 @@ class Calibration:
             return max(rank_limit(normal, self.alpha), LEAST_LIMIT)
         if self.method == "views":
             return max(*normal, LEAST_LIMIT)
-        return max(prediction_limit(normal, self.alpha), *normal, LEAST_LIMIT)
+        limit = prediction_limit(normal, self.alpha, bounded=self.bounded)
+        return max(limit, *normal, LEAST_LIMIT)
 
 
 def calibrate(
@@ -159,7 +160,7 @@ def calibrate(
 ) -> Calibration:
     """Calibrate a detector on k shots; `views` encodes views of the first and only one."""
     if not len(shots):
-        return Calibration(alpha, 0, (), (), SELF_SCALE[0], 0.0, (NO_LIMIT,))
+        return _alone(detector, alpha)
     parts = [_held_out(detector, bank, item, queries) for bank, queries in _left_out(shots, views)]
     scores = tuple(score for part in parts for score in part.scores)
     return Calibration(
@@ -172,7 +173,15 @@ def calibrate(
         warnings=_warnings(
             scores, [names[i] for i in _chosen(len(shots))], compared=detector.needs_shots
         ),
+        bounded=detector.bounded,
     )
+
+
+def _alone(detector: Detector[Any], alpha: float) -> Calibration:
+    low, high, meaning = 0.0, 1.0, ""
+    if isinstance(detector, WorksAlone):
+        (low, high), meaning = detector.map_scale, detector.meaning
+    return Calibration(alpha, 0, (), (), low, 0.0, (NO_LIMIT,), detector.bounded, high, meaning)
 
 
 @dataclass(frozen=True)

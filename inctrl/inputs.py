@@ -89,7 +89,7 @@ def open_shots(
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
     if not found and (needed or warnings):
-        reason = warnings[0] if warnings else "detector 'zeroshot' needs none"
+        reason = warnings[0] if warnings else "detectors 'zeroshot' and 'winclip' need none"
         raise UsageError(f"no normal image can be used; give at least one ({reason})")
     ordered = sorted(found.values(), key=lambda shot: shot[0])
     features = concatenate([shot[2] for shot in ordered]) if ordered else NO_FEATURES

@@ -18,7 +18,10 @@ from typing import Any
 import torch
 
 from inctrl.adapters import file as adapter_file
+from inctrl.adapters.prompt_context import PromptContext
+from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
+from inctrl.backbones.aligned import AlignedBackbone
 from inctrl.backbones.cache import FeatureCache, open_cache
 from inctrl.backbones.features import encode
 from inctrl.backbones.windowed import WindowedBackbone
@@ -30,7 +33,7 @@ from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Window
 from inctrl.inputs import Input, open_shots
 from inctrl.maths.geometry import View
-from inctrl.prompting import Bank, load_bank, prototypes
+from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
 from inctrl.registry import unknown
 from inctrl.types import Features, Fit, Item, Options
@@ -51,6 +54,8 @@ class Inspector:
     batch: int = 8
     adapter: adapter_file.Identity | None = None
     bank: Bank = field(default_factory=lambda: load_bank("inctrl"))
+    learned: PromptContext | None = None
+    """Prompts of a trained adapter; they stand in for the bank."""
 
     @classmethod
     def load(
@@ -100,13 +105,14 @@ class Inspector:
             device=device,
             allow_network=allow_network,
         )
+        part = adapter_file.load(path, loaded) if path else None
         built = build_detector(
-            method,
-            {name: str(value) for name, value in (options or {}).items()},
-            adapter_file.load(path, loaded) if path else None,
+            method, {name: str(value) for name, value in (options or {}).items()}, part
         )
         if isinstance(built, SeesWindows):
             loaded = WindowedBackbone(loaded, built.windows)
+        if part and isinstance(part[1], Registration):
+            loaded = AlignedBackbone(loaded, part[1].transformers)
         return cls(
             backbone=loaded,
             detector=built,
@@ -116,6 +122,7 @@ class Inspector:
             batch=batch,
             bank=load_bank(domain),
             adapter=adapter_file.identify(path) if path else None,
+            learned=part[1] if part and isinstance(part[1], PromptContext) else None,
         )
 
     def fit(
@@ -173,13 +180,17 @@ class Inspector:
         """The item, with its text prototypes if detector and backbone use text."""
         if not (self.detector.uses_text and self.backbone.has_text):
             return Item(item)
-        return Item(item, prototypes(self.backbone, self.bank, item, self.cache))
+        if self.learned is not None:
+            return Item(item, learned_prototypes(self.backbone, self.learned, item))
+        return Item(item, *both_prototypes(self.backbone, self.bank, item, self.cache))
 
     @property
     def text_prior(self) -> str:
         """Whether a text prior takes part, in words."""
         if not self.backbone.has_text:
             return f"off: backbone {self.backbone.name!r} has no text tower"
+        if self.learned is not None:
+            return "learned prompts of the adapter"
         return (
             f"bank {self.bank.name!r}"
             if self.detector.uses_text

@@ -336,7 +336,7 @@ def test_zero_shot_with_shots_has_a_limit_and_the_same_scores() -> None:
 
 
 def test_shots_are_optional_only_where_the_detector_needs_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'zeroshot' needs none"):
+    with pytest.raises(UsageError, match="'winclip' need none"):
         inspector().fit([])
     with pytest.raises(UsageError, match="no text tower"):
         Inspector(FakeBackbone(), ZeroShot()).fit([])

@@ -76,8 +76,8 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detector")
     group.add_argument(
         "--detector",
-        help="incontext (default), zeroshot (default without normal images), or inctrl with an "
-        "adapter",
+        help="incontext (default), zeroshot (default without normal images), or another; "
+        "`inctrl detectors` lists them and what each needs",
     )
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
     group.add_argument(

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import NoReturn
 
 from inctrl import __version__
-from inctrl.cli import adapters, backbones, detect, doctor
+from inctrl.cli import adapters, backbones, detect, detectors, doctor, train
 from inctrl.cli.output import prepare_stdout
 from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
 
-COMMANDS = (detect, adapters, backbones, doctor)
+COMMANDS = (detect, train, detectors, adapters, backbones, doctor)
 EPILOG = """`inctrl COMMAND --help` explains a command. No network is used unless it is allowed.
 
 exit codes: 0 done, 1 a bug, 2 usage, 3 anomaly found with --fail-on, 4 some inputs unreadable,

@@ -2,28 +2,43 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from inctrl.adapters.file import AdapterConfig
+from inctrl.detectors.coop import CoOp
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
 from inctrl.detectors.options import parse_options
+from inctrl.detectors.padim import PaDiM, PaDiMOptions
+from inctrl.detectors.patchcore import PatchCore, PatchCoreOptions
+from inctrl.detectors.regad import RegAD, RegADOptions
+from inctrl.detectors.spade import Spade, SpadeOptions
+from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
-from inctrl.registry import lookup_extended, unknown
+from inctrl.registry import lookup_extended
 
-OptionsT = TypeVar("OptionsT")
-Given = Mapping[str, str]
+Adapter = tuple[AdapterConfig, Any]
+"""What an adapter's folder says, and its module."""
 OUTSIDE = "anomalib:"
 """Prefix of the detectors that another library trains; its module is read only when one is."""
+TWO_STAGES = {"cnn": ("stride8", "stride16")}
+THREE_STAGES = {"cnn": ("stride4", "stride8", "stride16")}
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Of detectors that have none."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A detector: how to build it from options, and what to say of it.
+    """A detector: how to make it, and what to say of it.
 
-    build      options -> detector; with `adapter`, options and the adapter's (config, module)
+    make       options -> detector; with `adapter`, options and the adapter or None
+    options    dataclass of its options
     about      what it is, in a line
     needs      what it needs besides a backbone and shots, in words; empty: nothing
     adapter    the kind of adapter that it takes
@@ -31,7 +46,8 @@ class Entry:
     backbone   the one it is used with where none is named
     """
 
-    build: Callable[..., Detector[Any]]
+    make: Callable[..., Detector[Any]]
+    options: type
     about: str
     needs: str = ""
     adapter: str | None = None
@@ -39,44 +55,83 @@ class Entry:
     backbone: str = "tiny"
 
 
-def _plain(
-    name: str, make: Callable[[OptionsT], Detector[Any]], kind: type[OptionsT]
-) -> Callable[[Given], Detector[Any]]:
-    """The builder of a detector that is made of its options alone."""
-    return lambda given: make(parse_options(kind, given, name))
-
-
-def _inctrl(given: Given, adapter: tuple[Any, Any] | None) -> Detector[Any]:
+def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
     if adapter is None:
         raise UsageError(
             "detector 'inctrl' needs a trained adapter; give --adapter NAME "
             "(`inctrl adapters list` shows them), or use the training-free 'incontext'"
         )
     config, fusion = adapter
-    return InCTRL(fusion, config.text, parse_options(InCTRLOptions, given, "inctrl"))
+    return InCTRL(fusion, config.text, options)
 
 
-def _zeroshot(given: Given) -> Detector[Any]:
-    for name in given:
-        raise unknown(name, (), "option of zeroshot")
-    return ZeroShot()
+def _coop(_: NoOptions, adapter: Adapter | None) -> Detector[Any]:
+    if adapter is None:
+        raise UsageError(
+            "detector 'coop' needs trained prompts: train them on labelled sets with "
+            "`inctrl train coop`, then give them with --adapter NAME"
+        )
+    return CoOp(adapter[1].temperature)
 
-
-TWO_STAGES = {"cnn": ("stride8", "stride16")}
-THREE_STAGES = {"cnn": ("stride4", "stride8", "stride16")}
 
 DETECTORS = {
     "incontext": Entry(
-        _plain("incontext", InContext, InContextOptions),
-        "training-free residuals to the k shots (the default)",
+        InContext,
+        InContextOptions,
+        "training-free residuals to the k shots, with a text prior (the default)",
     ),
     "inctrl": Entry(
-        _inctrl, "trained InCTRL (CVPR 2024)", needs="an adapter (--adapter)", adapter="inctrl"
+        _inctrl,
+        InCTRLOptions,
+        "InCTRL (CVPR 2024): residuals fused by a trained adapter",
+        needs="an adapter",
+        adapter="inctrl",
+    ),
+    "patchcore": Entry(
+        PatchCore,
+        PatchCoreOptions,
+        "PatchCore (CVPR 2022): nearest neighbours in a memory bank of patches",
+        layers=TWO_STAGES,
+    ),
+    "spade": Entry(
+        Spade,
+        SpadeOptions,
+        "SPADE (2020): nearest shots, then nearest patches of each layer among them",
+        layers=THREE_STAGES,
+    ),
+    "padim": Entry(
+        PaDiM,
+        PaDiMOptions,
+        "PaDiM (2020): a Gaussian at each position, Mahalanobis distances",
+        layers=THREE_STAGES,
+    ),
+    "regad": Entry(
+        lambda options, _: RegAD(options),
+        RegADOptions,
+        "RegAD (ECCV 2022): Gaussians over altered versions of the shots, registered by an adapter",
+        needs="a convolutional backbone; without an adapter nothing is registered",
+        adapter="registration",
+        layers=THREE_STAGES,
+    ),
+    "winclip": Entry(
+        WinCLIP,
+        WinCLIPOptions,
+        "WinCLIP (CVPR 2023): sentences through windows; residuals where there are shots",
+        needs="a backbone with text and windows (tiny, openclip:); shots are optional",
+        layers={"openclip": ("last",)},
+    ),
+    "coop": Entry(
+        _coop,
+        NoOptions,
+        "CoOp (IJCV 2022): prompts learned on labelled images of other items; no map",
+        needs="an adapter; shots only calibrate",
+        adapter="prompt_context",
     ),
     "zeroshot": Entry(
-        _zeroshot,
-        "sentences alone, no shots needed; ranks, and gives no verdict",
-        needs="a backbone with text; no shots",
+        lambda _: ZeroShot(),
+        NoOptions,
+        "sentences alone; ranks, and gives no verdict without shots",
+        needs="a backbone with text; shots only calibrate",
     ),
 }
 
@@ -84,14 +139,21 @@ DETECTORS = {
 def detector_entry(name: str) -> Entry:
     """A line of the table, or of an installed package; UsageError for an unknown name."""
     if name.startswith(OUTSIDE):
-        module = importlib.import_module("inctrl.detectors.anomalib")
-        return Entry(
-            lambda given: module.build(name.removeprefix(OUTSIDE), given),
-            "a model of the anomalib library, trained on the shots",
-            backbone="pixels",
-        )
+        return outside_entry(name.removeprefix(OUTSIDE))
     entry: Entry = lookup_extended(DETECTORS, "inctrl.detectors", name, "detector")
     return entry
+
+
+def outside_entry(name: str) -> Entry:
+    """A model of the anomalib library; it is looked for when the detector is made."""
+    module = importlib.import_module("inctrl.detectors.anomalib")
+    return Entry(
+        lambda options: module.build(name, asdict(options)),
+        module.AnomalibOptions,
+        "a model of the anomalib library, trained on the shots",
+        needs="the extra inctrl[anomalib] in an environment of its own",
+        backbone="pixels",
+    )
 
 
 def detector_for(kind: str) -> str:
@@ -100,19 +162,20 @@ def detector_for(kind: str) -> str:
 
 
 def build_detector(
-    name: str, options: Given | None = None, adapter: tuple[Any, Any] | None = None
+    name: str, options: Mapping[str, str] | None = None, adapter: Adapter | None = None
 ) -> Detector[Any]:
     """A detector by name; option values may be given as text.
 
-    adapter    (config, module) of a trained adapter; UsageError where it is not of its kind
+    adapter    UsageError where it is not of the kind that the detector takes
     """
-    entry, given = detector_entry(name), options or {}
+    entry = detector_entry(name)
+    parsed: Any = parse_options(entry.options, options or {}, name)
     if entry.adapter is None:
         if adapter is not None:
             raise UsageError(f"detector {name!r} takes no adapter; leave --adapter out")
-        return entry.build(given)
+        return entry.make(parsed)
     if adapter is not None and adapter[0].kind != entry.adapter:
         raise UsageError(
             f"detector {name!r} takes an adapter of kind {entry.adapter!r}, not {adapter[0].kind!r}"
         )
-    return entry.build(given, adapter)
+    return entry.make(parsed, adapter)

@@ -82,6 +82,7 @@ class InContext:
     name = "incontext"
     needs_shots = True
     localises = True
+    bounded = False
 
     def __init__(self, options: InContextOptions | None = None) -> None:
         self._options = options or InContextOptions()

@@ -114,6 +114,7 @@ class InCTRL:
     name = "inctrl"
     needs_shots = True
     localises = True
+    bounded = False
 
     def __init__(self, fusion: InCTRLFusion, text: bool, options: InCTRLOptions) -> None:
         self.uses_text = text

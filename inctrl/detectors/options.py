@@ -27,7 +27,9 @@ def parse_options(kind: type[OptionsT], given: Mapping[str, Any], owner: str) ->
     return kind(**parsed)
 
 
-def refuse_outside(name: str, value: float, low: float, high: float, *, open_low: bool) -> None:
+def refuse_outside(
+    name: str, value: float, low: float, high: float, *, open_low: bool = False
+) -> None:
     """UsageError where an option does not lie in [low, high], or (low, high]."""
     inside = low < value <= high if open_low else low <= value <= high
     if not inside:

@@ -345,7 +345,7 @@ def test_a_zero_shot_context_keeps_the_limit_of_its_shots(
     ("flags", "has_text", "says"),
     [
         ([], False, "the backbone has no text tower"),
-        (["--detector", "incontext"], True, "detector 'zeroshot' needs none"),
+        (["--detector", "incontext"], True, "'zeroshot' and 'winclip' need none"),
         (["--save-context", "kept"], True, "give them with --normal"),
         (["--fail-on", "anomalous"], True, "can never fire without normal images"),
     ],

@@ -1,0 +1,73 @@
+"""What the methods of `inctrl train` share: which sets, which folder, a progress bar."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from inctrl.cli.adapters import NAME
+from inctrl.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from inctrl.data.labelled import LabelledSet
+
+T = TypeVar("T")
+
+
+def add_set_options(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("examples")
+    data.add_argument(
+        "--data",
+        nargs="+",
+        action="extend",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="labelled sets (train/good, test/good, test/DEFECT), or folders of them",
+    )
+    data.add_argument(
+        "--exclude", nargs="+", action="extend", default=[], metavar="SET", help="sets to leave out"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="DIR", help="folder of the adapter")
+    where.add_argument("--name", help="name to keep it under, for --adapter NAME")
+
+
+def chosen_sets(args: argparse.Namespace) -> "list[LabelledSet]":
+    """The sets of --data without those of --exclude."""
+    from inctrl.data.labelled import read_sets
+    from inctrl.registry import unknown
+
+    found = [data for root in args.data for data in read_sets(root)]
+    names = {data.name for data in found}
+    for name in args.exclude:
+        if name not in names:
+            raise unknown(name, names, "set to exclude")
+    kept = [data for data in found if data.name not in args.exclude]
+    if not kept:
+        raise UsageError("--exclude leaves no set to train on")
+    return kept
+
+
+def fresh_folder(args: argparse.Namespace) -> Path:
+    """The folder to write; refused here if it is taken, not after the training."""
+    from inctrl.adapters.file import user_folder
+
+    if args.name is not None and not NAME.fullmatch(args.name):
+        raise UsageError(f"adapter name {args.name!r} is not a plain name (letters, digits, . _ -)")
+    path: Path = args.out or user_folder() / args.name
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise OutputError(f"{str(path)!r} is there already; choose another folder or name")
+    return path
+
+
+def tracked(steps: Iterable[T], total: int, what: str, quiet: bool) -> Iterator[T]:
+    """A progress bar on stderr where a person watches, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield from steps
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(steps, what, total=total, console=Console(stderr=True))
