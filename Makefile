@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONSTRAINTS ?= -c constraints.txt
 BIN    := $(VENV)/bin
+VENV_ANOMALIB ?= .venv-anomalib
 DATA   ?= ../shared/data
 
-.PHONY: demo test test-slow lint benchmarks constraints clean
+.PHONY: demo test test-slow test-anomalib lint benchmarks constraints clean
 
 demo: $(VENV)/.installed
 	@for item in brick gravel; do \
@@ -20,6 +21,10 @@ test: $(VENV)/.installed-test lint
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
+
+# In an environment of its own: the library brings Lightning, OpenCV and pins of its own.
+test-anomalib: $(VENV_ANOMALIB)/.installed
+	$(VENV_ANOMALIB)/bin/python -m pytest -m anomalib
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -49,5 +54,11 @@ $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[test]'
 	touch $(VENV)/.installed $@
 
+$(VENV_ANOMALIB)/.installed: pyproject.toml constraints.txt constraints-anomalib.txt
+	$(PYTHON) -m venv $(VENV_ANOMALIB)
+	$(VENV_ANOMALIB)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV_ANOMALIB)/bin/python -m pip install --quiet -c constraints-anomalib.txt -e '.[test,anomalib]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV_ANOMALIB) runs

@@ -68,7 +68,10 @@ def evaluate(
     """Image AUROC, and pixel AUROC where the set has masks: seeds x shots, in per cent."""
     normals = [decode(path) for path in data.train]
     window = shared_window(normals)
-    train = inspector.encode([develop(picture, window) for picture in normals])
+    drawn = sorted({i for seed in range(seeds) for i in data.draw(max(SHOTS), seed)})
+    train = inspector.encode_shots([develop(normals[i], window) for i in drawn])
+    row_of = {index: row for row, index in enumerate(drawn)}
+    pixels = pixels and data.has_masks and inspector.detector.localises
     images = [develop(decode(sample.path), window) for sample in data.test]
     test = inspector.encode(images)
     labels = [sample.anomalous for sample in data.test]
@@ -80,15 +83,15 @@ def evaluate(
     for seed in range(seeds):
         for column, k in enumerate(SHOTS):
             context = inspector.detector.prepare(
-                train[data.draw(k, seed)], inspector.describe(data.name)
+                train[[row_of[i] for i in data.draw(k, seed)]], inspector.describe(data.name)
             )
             prediction = inspector.detector.score(test, context)
             image_auroc[seed, column] = 100 * roc_auc_score(labels, prediction.score)
-            if pixels and data.has_masks:
+            if pixels:
                 maps = zip(views, prediction.anomaly_map, strict=True)
                 values = np.concatenate([v.to_source(m).flatten().numpy() for v, m in maps])
                 pixel_auroc[seed, column] = 100 * roc_auc_score(truth, values)
-    return image_auroc, pixel_auroc if pixels and data.has_masks else None
+    return image_auroc, pixel_auroc if pixels else None
 
 
 def row(name: str, auroc: NDArray[np.float64]) -> str:

@@ -1,0 +1,199 @@
+"""Every detector on the same sets, shots and features: the table of README.md.
+
+    python -m benchmarks.compare DATA [--seeds 3] [--results DIR] [--write]
+
+All see the layers that `tiny` gives by default, at its size, the whole image. Shots of a seed are
+the same for all detectors (benchmarks/few_shot.py). Detectors with trained adapters (coop, regad)
+are trained once for each set on the other sets, with the defaults of `inctrl train`, so that none
+has seen a set on which it is measured. Results are kept in --results as they come, and a second
+run goes on from there; --write puts the tables into README.md and docs/comparison.md, the figures
+into docs/comparison.json.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.few_shot import LIGHT, SHOTS, evaluate
+from benchmarks.machine import describe
+from inctrl import Inspector
+from inctrl.cli.main import run as inctrl
+from inctrl.data.labelled import LabelledSet, read_sets
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A row: a detector, its options, how it is trained, and what to say of it."""
+
+    name: str
+    detector: str
+    options: dict[str, str] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
+    note: str = ""
+
+
+CONTENDERS = (
+    Contender("incontext", "incontext", note="with the text prior"),
+    Contender("incontext, no text", "incontext", {"text_weight": "0"}),
+    Contender("winclip", "winclip"),
+    Contender("patchcore", "patchcore", note="every shot kept whole"),
+    Contender("patchcore, 10 %", "patchcore", {"keep_shots": "0"}),
+    Contender("spade", "spade"),
+    Contender("padim", "padim", note="all channels"),
+    Contender("regad, untrained", "regad", note="PaDiM of all channels on 22 versions"),
+    Contender("regad", "regad", trained=("regad",)),
+    Contender("coop", "coop", trained=("coop",), note="shots take no part"),
+    Contender("zeroshot", "zeroshot", note="shots take no part"),
+)
+
+
+def main() -> None:
+    args = parse()
+    args.results.mkdir(parents=True, exist_ok=True)
+    sets = read_sets(args.data)
+    wanted = [c for c in CONTENDERS if not args.only or c.name in args.only]
+    found: dict[str, dict[str, Any]] = {}
+    for contender in wanted:
+        found[contender.name] = {d.name: cell(contender, d, args) for d in sets}
+    table = summary(found, [data.name for data in sets])
+    print(f"\n{heading(args.seeds)}\n\n{table}")
+    if args.write:
+        write(found, table, args.seeds)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder of sets in the layout of MVTec AD")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=Path("runs", "compare"))
+    parser.add_argument("--only", nargs="+", metavar="ROW")
+    parser.add_argument("--write", action="store_true")
+    return parser.parse_args()
+
+
+def cell(contender: Contender, data: LabelledSet, args: argparse.Namespace) -> dict[str, Any]:
+    """AUROCs of one detector on one set, from a former run where there was one."""
+    slug = re.sub(r"\W+", "-", f"{contender.name} {data.name} {args.seeds}")
+    file: Path = args.results / f"{slug}.json"
+    if not file.is_file():
+        started = time.perf_counter()
+        adapter = trained(contender, data, args) if contender.trained else None
+        ready = time.perf_counter()
+        inspector = Inspector.load(
+            detector=contender.detector, adapter=adapter, options=contender.options
+        )
+        image, pixel = evaluate(inspector, data, args.seeds, pixels=True)
+        measured = {
+            "image": image.tolist(),
+            "pixel": None if pixel is None else pixel.tolist(),
+            "seconds": time.perf_counter() - ready,
+            "training_seconds": ready - started,
+        }
+        file.write_text(json.dumps(measured))
+    kept: dict[str, Any] = json.loads(file.read_text())
+    means = np.mean(kept["image"], axis=0)
+    cells = "   ".join(f"k={k} {m:5.1f}" for k, m in zip(SHOTS, means, strict=True))
+    print(f"{contender.name:20} {data.name:14} {cells}   {kept['seconds']:.0f} s", flush=True)
+    return kept
+
+
+def trained(contender: Contender, data: LabelledSet, args: argparse.Namespace) -> str:
+    """The adapter trained on all sets but this one."""
+    folder = args.results / "adapters" / f"{contender.detector}-without-{data.name}"
+    if not folder.is_dir():
+        folder.parent.mkdir(exist_ok=True)
+        command = ["train", *contender.trained, "--data", str(args.data), "--exclude", data.name]
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = inctrl([*command, "--out", str(folder), "--quiet"])
+        if code:
+            raise SystemExit(code)
+    return str(folder)
+
+
+def heading(seeds: int) -> str:
+    return f"{describe()}; tiny, seeds 0-{seeds - 1}, AUROC in per cent"
+
+
+def summary(found: dict[str, dict[str, Any]], sets: list[str]) -> str:
+    """Means over the sets, +- the standard deviation of that mean over the seeds."""
+    heads = [f"k={k}" for k in SHOTS]
+    lines = [
+        "| detector | " + " | ".join(f"image {h}" for h in heads) + " | pixel k=1 | pixel k=8 |",
+        "|---|" + "---|" * (len(heads) + 2),
+    ]
+    notes = {c.name: c.note for c in CONTENDERS}
+    for name, cells in found.items():
+        image = np.mean([cells[s]["image"] for s in sets], axis=0)
+        masked = [cells[s]["pixel"] for s in sets if cells[s]["pixel"] is not None]
+        pixel = np.mean(masked, axis=0)[:, [0, -1]] if masked else None
+        values = [spread(image[:, i]) for i in range(image.shape[1])]
+        values += [spread(pixel[:, i]) for i in (0, 1)] if pixel is not None else ["-", "-"]
+        note = f" ({notes[name]})" if notes[name] else ""
+        lines.append(f"| {name}{note} | " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def per_set(found: dict[str, dict[str, Any]], name: str) -> str:
+    """One set: image AUROC at each k, and pixel AUROC where it has masks."""
+    heads = [f"k={k}" for k in SHOTS]
+    masked = any(cells[name]["pixel"] is not None for cells in found.values())
+    more = [f"pixel {h}" for h in heads] if masked else []
+    lines = [
+        "| detector | " + " | ".join(heads + more) + " |",
+        "|---|" + "---|" * (len(heads) + len(more)),
+    ]
+    for detector, cells in found.items():
+        rows = [cells[name]["image"], *([cells[name]["pixel"]] if masked else [])]
+        values: list[str] = []
+        for row in rows:
+            array = None if row is None else np.array(row)
+            values += (
+                ["-"] * len(heads)
+                if array is None
+                else [spread(array[:, i]) for i in range(array.shape[1])]
+            )
+        lines.append(f"| {detector} | " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def spread(values: NDArray[np.float64]) -> str:
+    return f"{values.mean():.1f}±{values.std(ddof=1) if len(values) > 1 else 0:.1f}"
+
+
+def write(found: dict[str, dict[str, Any]], table: str, seeds: int) -> None:
+    """README.md between its marks; docs/comparison.md and .json as a whole."""
+    readme = ROOT / "README.md"
+    begin, end = "<!-- comparison: begin -->", "<!-- comparison: end -->"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    readme.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    sets = list(next(iter(found.values())))
+    light = [name for name in sets if name not in LIGHT]
+    parts = [
+        "# All detectors on equal features\n",
+        "Written by `python -m benchmarks.compare DATA --write`, which says how.",
+        f"{heading(seeds)}.\n",
+        f"## Mean of {len(sets)} sets\n\n{table}\n",
+        f"## Mean of {len(light)}, without {', '.join(LIGHT)}\n\n{summary(found, light)}\n",
+        *(f"## {name}\n\n{per_set(found, name)}\n" for name in sets),
+    ]
+    (ROOT / "docs" / "comparison.md").write_text("\n".join(parts), encoding="utf-8")
+    figures = {"heading": heading(seeds), "shots": SHOTS, "auroc": found}
+    (ROOT / "docs" / "comparison.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
