@@ -24,7 +24,7 @@ from inctrl.maths.coreset import (
     project,
     random_projection,
 )
-from inctrl.maths.neighbours import nearest_rows, row_distances
+from inctrl.maths.neighbours import nearest_rows, row_distances, squared_norms
 from inctrl.tensorfiles import read_tensors
 
 Sampler = Literal["approximate", "exact"]
@@ -118,7 +118,7 @@ class MemoryBank:
         if method == "auto":
             method = "ivf" if len(self) >= LARGE else "torch"
         if method == "torch":
-            return nearest_rows(query, self.rows, count)
+            return nearest_rows(query, self.rows, count, self._squares)
         index = self._flat if method == "flat" else self._ivf
         _, numbers = index.search(query.float().cpu().numpy(), count)
         # -1 stands for a neighbour that the probed cells did not hold: the nearest counts again.
@@ -158,6 +158,10 @@ class MemoryBank:
         if kept is None:
             return self
         return MemoryBank(self.rows[kept], self.places[kept], self.offered)
+
+    @cached_property
+    def _squares(self) -> Tensor:
+        return squared_norms(self.rows)
 
     @cached_property
     def _flat(self) -> Any:

@@ -303,10 +303,15 @@ def _tell(outcome: "Result | Failure", as_json: bool) -> None:
         sys.stderr.write(f"inctrl: {outcome.error}\n")
         line = f"unreadable  {'':29}  {printable(outcome.name)}\n"
     else:
-        limit = f"limit {outcome.threshold:.4f}  p {outcome.p_value:.3f}"
+        limit = f"limit {_figure(outcome.threshold)}  p {outcome.p_value:.3f}"
         if not math.isfinite(outcome.threshold):
             limit = "no limit"
-        numbers = f"{outcome.score:8.4f}  {limit:21}"
+        numbers = f"{_figure(outcome.score):>8}  {limit:21}"
         line = f"{outcome.verdict:10}  {numbers:29}  {printable(outcome.name)}\n"
     if not as_json:
         say(line)
+
+
+def _figure(score: float) -> str:
+    """Distances of some detectors run to thousands, residuals lie below one."""
+    return f"{score:.4f}" if abs(score) < 100 else f"{score:.1f}"

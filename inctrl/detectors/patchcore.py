@@ -169,18 +169,25 @@ def adaptive(layers: tuple[Tensor, ...], patch: int, stage_channels: int, channe
     size = layers[0].shape[1:3]
     stages = []
     for layer in layers:
-        windows = F.unfold(_first(layer), patch, padding=patch // 2).transpose(1, 2)
-        pooled = F.adaptive_avg_pool1d(windows, stage_channels).unflatten(1, layer.shape[1:3])
-        stages.append(_resized(pooled, size))
-    stacked = torch.cat(stages, dim=-1).flatten(1, 2)
-    return F.adaptive_avg_pool1d(stacked, channels).view(*stages[0].shape[:3], channels)
+        windows = F.unfold(_first(layer), patch, padding=patch // 2)
+        pooled = _pooled(windows, stage_channels).unflatten(2, layer.shape[1:3])
+        stages.append(_resized(pooled, size).flatten(2))
+    vectors = _pooled(torch.cat(stages, dim=1), channels)
+    return vectors.view(-1, channels, *size).permute(0, 2, 3, 1).contiguous()
+
+
+def _pooled(values: Tensor, channels: int) -> Tensor:
+    """b c n -> b `channels` n, adaptively averaged over the c values of each position."""
+    # Transposed views with the positions running fastest: torch pools those many times faster.
+    values = values.contiguous()
+    return F.adaptive_avg_pool1d(values.transpose(1, 2), channels).transpose(1, 2).contiguous()
 
 
 def averaged(layers: tuple[Tensor, ...], patch: int) -> Tensor:
     """anomalib's embedding: layers b h w d, finest first -> b h w d1+d2+...; padded zeros count."""
     size = layers[0].shape[1:3]
-    pooled = [_last(F.avg_pool2d(_first(x), patch, 1, patch // 2)) for x in layers]
-    return torch.cat([_resized(x, size) for x in pooled], dim=-1)
+    pooled = [F.avg_pool2d(_first(x), patch, 1, patch // 2) for x in layers]
+    return torch.cat([_resized(x, size) for x in pooled], dim=1).permute(0, 2, 3, 1).contiguous()
 
 
 def reweighted(
@@ -204,15 +211,12 @@ def reweighted(
 
 
 def _resized(maps: Tensor, size: torch.Size) -> Tensor:
-    if maps.shape[1:3] == size:
+    """b c h w -> b c H W, bilinear."""
+    if maps.shape[2:] == size:
         return maps
-    resized: Tensor = F.interpolate(_first(maps), size, mode="bilinear", align_corners=False)
-    return _last(resized)
+    resized: Tensor = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+    return resized
 
 
 def _first(maps: Tensor) -> Tensor:
     return maps.permute(0, 3, 1, 2)
-
-
-def _last(maps: Tensor) -> Tensor:
-    return maps.permute(0, 2, 3, 1)

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from inctrl.maths.neighbours import nearest_rows
+from inctrl.maths.neighbours import nearest_rows, squared_norms
 
 CHUNK = 2**24
 """Numbers that a temporary holds at the most."""
@@ -40,7 +40,7 @@ def exact_start(points: Tensor) -> Tensor:
     sum_j |x_i - x_j|^2 = n |x_i|^2 + sum_j |x_j|^2 - 2 x_i . sum_j x_j. As no single distance in a
     row exceeds its norm, all later picks are those of k-centre.
     """
-    squares = _squared_norms(points)
+    squares = squared_norms(points)
     total = points.sum(dim=0, dtype=torch.float64)
     row = len(points) * squares.double() + squares.sum(dtype=torch.float64)
     return (row - 2 * (points @ total.to(points)).double()).clamp_min(0)
@@ -48,7 +48,7 @@ def exact_start(points: Tensor) -> Tensor:
 
 def approximate_start(points: Tensor, starts: Tensor) -> Tensor:
     """n: the squared mean distance to the start points (their indices), as the release begins."""
-    squares = _squared_norms(points)
+    squares = squared_norms(points)
     total = torch.zeros_like(squares)
     for start in starts.tolist():
         total += _squared_distances(points, squares, start).sqrt()
@@ -62,7 +62,7 @@ def greedy_picks(points: Tensor, reach: Tensor, count: int) -> Tensor:
     reach    n   squared distances to begin with; the largest is picked first, ties by index
     Fewer come back where all remaining points are copies of picked ones.
     """
-    squares = _squared_norms(points)
+    squares = squared_norms(points)
     reach = reach.to(points).clone()
     same = SAME * float(squares.amax())
     picks: list[int] = []
@@ -79,11 +79,6 @@ def covering_radius(points: Tensor, picks: Tensor) -> float:
     """The largest distance of a point to its nearest pick."""
     squared, _ = nearest_rows(points, points[picks])
     return float(squared.amax().sqrt())
-
-
-def _squared_norms(points: Tensor) -> Tensor:
-    parts = points.split(max(1, CHUNK // points.shape[1]))
-    return torch.cat([part.square().sum(dim=1) for part in parts])
 
 
 def _squared_distances(points: Tensor, squares: Tensor, index: int) -> Tensor:

@@ -43,15 +43,23 @@ def nearest_patch(query: Tensor, shots: Tensor) -> tuple[int, int, int]:
     return shot, cell // columns, cell % columns
 
 
-def nearest_rows(query: Tensor, memory: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+def squared_norms(rows: Tensor) -> Tensor:
+    """n d -> n, in blocks, so that no copy of the rows is held."""
+    return torch.cat([part.square().sum(dim=1) for part in rows.split(BLOCK)])
+
+
+def nearest_rows(
+    query: Tensor, memory: Tensor, count: int = 1, squares: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The `count` memory rows nearest to each query row, nearest first; ties by index.
 
     query    n d
     memory   m d
+    squares  m, its squared norms where they are known
     returns  n c squared Euclidean distances and n c row numbers, c = min(count, m)
     """
     count = min(count, len(memory))
-    squares = memory.square().sum(dim=1)
+    squares = squared_norms(memory) if squares is None else squares
     size = max(1, PAIRS // max(len(memory), count * memory.shape[1]))
     found = [_nearest(part, memory, squares, count) for part in query.split(size)]
     distances, rows = zip(*found, strict=True)

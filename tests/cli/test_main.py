@@ -32,10 +32,15 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("detect", "adapters", "backbones", "doctor"):
+    grouped = ("adapters", "train")
+    for command in ("detect", "detectors", "backbones", "doctor", *grouped):
         with pytest.raises(SystemExit, match="0"):
             run([command, "--help"])
-        assert "--verbose" in capsys.readouterr().out or command == "adapters"
+        assert "--verbose" in capsys.readouterr().out or command in grouped
+    for method in ("coop", "regad"):
+        with pytest.raises(SystemExit, match="0"):
+            run(["train", method, "--help"])
+        assert "--epochs" in capsys.readouterr().out
 
 
 def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
