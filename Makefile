@@ -35,6 +35,9 @@ lint: $(VENV)/.installed-test
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.few_shot $(DATA)
 	$(BIN)/python -m benchmarks.calibration $(DATA)
+	$(BIN)/python -m benchmarks.compare $(DATA)
+	$(BIN)/python -m benchmarks.coreset
+	$(BIN)/python -m benchmarks.padim
 	$(BIN)/python -m benchmarks.query_cost
 	$(BIN)/python -m benchmarks.cold_start
 

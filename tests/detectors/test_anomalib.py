@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -15,7 +16,8 @@ from fakes import FakeBackbone
 import inctrl
 from inctrl.backbones import pixels
 from inctrl.backbones.pixels import PixelBackbone
-from inctrl.detectors.anomalib import MODELS, Anomalib, AnomalibOptions, build
+from inctrl.detectors import build_detector, detector_entry
+from inctrl.detectors.anomalib import MODELS, Anomalib, AnomalibOptions, make
 from inctrl.errors import MissingModel, UsageError
 from inctrl.images import Image, open_image
 from inctrl.types import Features, Item
@@ -50,15 +52,11 @@ def backbone(
 
 def unbuilt(name: str, **options: str) -> Anomalib:
     """A detector as it is before the library is needed."""
-    return Anomalib(name, MODELS[name], AnomalibOptions(**options), "2.7.0")  # type: ignore[arg-type]
+    return Anomalib(name, MODELS[name], AnomalibOptions(**options), "2.7.0")
 
 
-def detector(name: str, **options: str) -> Anomalib:
-    return build(name, {"weights": "random", **options} | ({"steps": "2"} if trained(name) else {}))
-
-
-def trained(name: str) -> bool:
-    return MODELS[name].steps > 0
+def detector(name: str, *, weights: str = "random", seed: int = 0, **options: str) -> Anomalib:
+    return make(name, AnomalibOptions(weights=weights, seed=seed, steps=2, **options))
 
 
 def pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
@@ -114,7 +112,7 @@ def test_pixels_have_no_weights_layers_or_text() -> None:
 def test_without_the_library_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anomalib", None)
     with pytest.raises(MissingModel) as caught:
-        build("padim", {"weights": "random"})
+        build_detector("anomalib:padim", {"weights": "random"})
     message = str(caught.value)
     assert "\n" not in message
     assert "inctrl[anomalib]" in message
@@ -123,14 +121,28 @@ def test_without_the_library_one_line_says_how_to_get_it(monkeypatch: pytest.Mon
 
 
 def test_an_unknown_name_or_option_says_what_there_is() -> None:
-    with pytest.raises(UsageError, match="did you mean 'patchcore'"):
-        build("patchkore", {})
+    with pytest.raises(UsageError, match="'patchkore'; did you mean 'patchcore'"):
+        detector_entry("anomalib:patchkore")
+    with pytest.raises(UsageError, match="'patchkore'; did you mean 'patchcore'"):
+        make("patchkore", AnomalibOptions())
     with pytest.raises(UsageError, match="option of anomalib:padim"):
-        build("padim", {"epochs": "3"})
+        build_detector("anomalib:padim", {"epochs": "3"})
     with pytest.raises(UsageError, match="steps=-1 is negative"):
-        build("stfpm", {"steps": "-1"})
+        build_detector("anomalib:stfpm", {"steps": "-1"})
     with pytest.raises(UsageError, match="batch=1 is too few"):
-        build("stfpm", {"batch": "1"})
+        build_detector("anomalib:stfpm", {"batch": "1"})
+
+
+def test_the_table_is_read_without_the_library() -> None:
+    """In a process of its own: other tests of this one may have read the library."""
+    read = "import sys; from inctrl.detectors import detector_entry as e; e('anomalib:padim'); "
+    heavy = "sys.exit(', '.join({'anomalib', 'lightning', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", read + heavy], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_they_want_the_pictures_themselves() -> None:
+    assert detector_entry("anomalib:padim").backbone == "pixels"
 
 
 def test_towers_are_never_random_unasked() -> None:
@@ -233,7 +245,7 @@ def test_training_leaves_no_trace(
 def test_the_seed_governs_all_that_is_random() -> None:
     shots, queries = features(2, 1), marked(2)
     scores = []
-    for seed in ("0", "1"):
+    for seed in (0, 1):
         stfpm = detector("stfpm", seed=seed)
         scores.append(stfpm.score(queries, stfpm.prepare(shots, ITEM)).score)
     assert not torch.equal(*scores)
