@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inctrl.detectors.options import refuse_outside, refuse_unlisted
+from inctrl.errors import UsageError
 from inctrl.maths.neighbours import nearest_rows
 from inctrl.maths.smoothing import pixel_map, pixel_size, smooth
 from inctrl.memory import MemoryBank, Sampler, Search, Thinning
@@ -58,7 +59,7 @@ class PatchCoreOptions:
     def __post_init__(self) -> None:
         refuse_outside("patch", self.patch, 1, 15)
         if self.patch % 2 == 0:
-            refuse_unlisted("patch", str(self.patch), ("1", "3", "5", "7", "9", "11", "13", "15"))
+            raise UsageError(f"option patch={self.patch} is not odd: a patch has a centre")
         refuse_outside("fraction", self.fraction, 0, 1, open_low=True)
         for name in ("stage_channels", "channels", "neighbours", "reweight_neighbours"):
             refuse_outside(name, getattr(self, name), 1, 100_000)
