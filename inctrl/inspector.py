@@ -21,10 +21,10 @@ from inctrl.adapters import file as adapter_file
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
-from inctrl.backbones.aligned import AlignedBackbone
+from inctrl.backbones.aligned import aligned
 from inctrl.backbones.cache import FeatureCache, open_cache
 from inctrl.backbones.features import encode
-from inctrl.backbones.windowed import WindowedBackbone
+from inctrl.backbones.windowed import windowed
 from inctrl.calibration import calibrate
 from inctrl.data.views import small_views
 from inctrl.detectors import build_detector, detector_entry, detector_for
@@ -110,9 +110,9 @@ class Inspector:
             method, {name: str(value) for name, value in (options or {}).items()}, part
         )
         if isinstance(built, SeesWindows):
-            loaded = WindowedBackbone(loaded, built.windows)
+            loaded = windowed(loaded, built.windows)
         if part and isinstance(part[1], Registration):
-            loaded = AlignedBackbone(loaded, part[1].transformers)
+            loaded = aligned(loaded, part[1].transformers)
         return cls(
             backbone=loaded,
             detector=built,

@@ -12,12 +12,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from inctrl.backbones.rewired import RewiredBackbone
 from inctrl.errors import UsageError
-from inctrl.images import Image
-from inctrl.maths.geometry import View
 from inctrl.maths.warps import restore
 from inctrl.protocols import Backbone
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
 
 @runtime_checkable
@@ -32,53 +31,26 @@ class RunsInStages(Protocol):
         ...
 
 
-class AlignedBackbone:
-    """Another backbone, run through spatial transformers, one a layer; its image token is kept.
+def aligned(backbone: Backbone, transformers: nn.ModuleList) -> RewiredBackbone:
+    """The backbone, run through spatial transformers, one a layer; its image token is kept.
 
     transformers   each takes a map b d h w and gives the warped map and its theta b 2 3
     """
-
-    def __init__(self, backbone: Backbone, transformers: nn.ModuleList) -> None:
-        self._backbone, self._stages = backbone, staged(backbone)
-        self._segments = self._stages.segments()
-        self._transformers = transformers.eval().requires_grad_(False).to(self._stages.device)
-        self.fingerprint = _fingerprint(backbone, transformers)
-
-    @property
-    def name(self) -> str:
-        return self._backbone.name
-
-    @property
-    def image_size(self) -> int:
-        return self._backbone.image_size
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return self._backbone.layers
-
-    @property
-    def has_text(self) -> bool:
-        return self._backbone.has_text
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self._backbone.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self._backbone.preprocess(images, fit)
+    stages = staged(backbone)
+    segments = stages.segments()
+    transformers = transformers.eval().requires_grad_(False).to(stages.device)
 
     @torch.inference_mode()
-    def encode_images(self, pixels: Tensor) -> Features:
-        pixels = pixels.to(self._stages.device, memory_format=torch.channels_last)
-        first = self._segments[0](pixels)
+    def encode(pixels: Tensor) -> Features:
+        pixels = pixels.to(stages.device, memory_format=torch.channels_last)
         thetas: list[Tensor] = []
         patches = []
-        for warped, theta in registered(first, self._segments, self._transformers):
+        for warped, theta in registered(segments[0](pixels), segments, transformers):
             thetas.append(theta)
             patches.append(restore(warped, thetas).permute(0, 2, 3, 1).contiguous())
-        return replace(self._backbone.encode_images(pixels), patches=tuple(patches))
+        return replace(backbone.encode_images(pixels), patches=tuple(patches))
 
-    def encode_text(self, sentences: Sequence[str]) -> Tensor:
-        return self._backbone.encode_text(sentences)
+    return RewiredBackbone(backbone, encode, f"aligned {_fingerprint(transformers)}")
 
 
 def staged(backbone: Backbone) -> RunsInStages:
@@ -107,8 +79,8 @@ def registered(
     return found
 
 
-def _fingerprint(backbone: Backbone, transformers: nn.ModuleList) -> str:
-    digest = hashlib.sha256(f"{backbone.fingerprint} aligned".encode())
+def _fingerprint(transformers: nn.ModuleList) -> str:
+    digest = hashlib.sha256()
     for transformer in transformers:
         digest.update(f" {transformer.mode}".encode())
     for name, tensor in sorted(transformers.state_dict().items()):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
-from inctrl.backbones.aligned import AlignedBackbone, staged
+from inctrl.backbones.aligned import aligned, staged
 from inctrl.backbones.segments import segments
 from inctrl.errors import UsageError
 from inctrl.maths.warps import inverse, warp
@@ -60,8 +60,8 @@ def test_segments_in_turn_are_the_tower(backbone: Backbone) -> None:
 
 
 def test_with_identities_the_features_are_the_plain_ones(backbone: Backbone) -> None:
-    aligned = AlignedBackbone(backbone, registration(backbone).transformers)
-    seen, plain = (b.encode_images(pixels(backbone)) for b in (aligned, backbone))
+    wired = aligned(backbone, registration(backbone).transformers)
+    seen, plain = (b.encode_images(pixels(backbone)) for b in (wired, backbone))
     for layer, expected in zip(seen.patches, plain.patches, strict=True):
         largest = float(expected.abs().max())
         torch.testing.assert_close(layer, expected, atol=1e-5 * largest, rtol=0)
@@ -70,7 +70,7 @@ def test_with_identities_the_features_are_the_plain_ones(backbone: Backbone) -> 
 
 def test_each_stage_sees_the_warped_one_and_is_given_out_warped_back(backbone: Backbone) -> None:
     module = moved(backbone)
-    seen = AlignedBackbone(backbone, module.transformers).encode_images(pixels(backbone))
+    seen = aligned(backbone, module.transformers).encode_images(pixels(backbone))
     maps, thetas = pixels(backbone), []
     with torch.no_grad():
         for segment, transformer, layer in zip(
@@ -88,14 +88,14 @@ def test_each_stage_sees_the_warped_one_and_is_given_out_warped_back(backbone: B
 
 def test_the_fingerprint_follows_backbone_and_warps(backbone: Backbone) -> None:
     plain, other = registration(backbone), moved(backbone)
-    prints = [AlignedBackbone(backbone, m.transformers).fingerprint for m in (plain, other, plain)]
+    prints = [aligned(backbone, m.transformers).fingerprint for m in (plain, other, plain)]
     assert prints[0] == prints[2]
     assert len({*prints, backbone.fingerprint}) == 3
 
 
 def test_backbones_that_have_no_stages_are_refused() -> None:
     with pytest.raises(UsageError, match="'fake' cannot be run stage by stage"):
-        AlignedBackbone(FakeBackbone(), torch.nn.ModuleList())
+        aligned(FakeBackbone(), torch.nn.ModuleList())
 
 
 def test_a_tower_that_is_no_chain_is_found_out(tmp_path: Path) -> None:

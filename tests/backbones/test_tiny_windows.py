@@ -10,7 +10,7 @@ from inctrl.backbones.tiny.backbone import DESCRIBED, TinyBackbone
 from inctrl.backbones.tiny.joint import JointSpace
 from inctrl.backbones.tiny.text import WEIGHTS
 from inctrl.backbones.tiny.tower import load_tower
-from inctrl.backbones.windowed import WindowedBackbone
+from inctrl.backbones.windowed import windowed
 from inctrl.maths.statistics import image_statistics
 
 
@@ -84,10 +84,10 @@ def test_windows_do_not_depend_on_the_batch_nor_on_the_layers(backbone: TinyBack
 
 
 def test_a_windowed_backbone_gives_both(backbone: TinyBackbone) -> None:
-    windowed = WindowedBackbone(backbone, (2, 3))
-    features, bare = windowed.encode_images(pixels()), backbone.encode_images(pixels())
+    wide = windowed(backbone, (2, 3))
+    features, bare = wide.encode_images(pixels()), backbone.encode_images(pixels())
     assert [w.shape[1:] for w in features.windows] == [(2, 2, 259), (1, 1, 259)]
     torch.testing.assert_close(features.image, bare.image)
     assert len(features[:1].windows[0]) == 1
-    assert windowed.fingerprint != backbone.fingerprint
-    assert windowed.fingerprint != WindowedBackbone(backbone, (2,)).fingerprint
+    assert wide.fingerprint != backbone.fingerprint
+    assert wide.fingerprint != windowed(backbone, (2,)).fingerprint

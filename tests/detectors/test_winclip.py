@@ -7,7 +7,7 @@ import torch
 from fakes import FakeBackbone
 from torch import Tensor
 
-from inctrl.backbones.windowed import WindowedBackbone
+from inctrl.backbones.windowed import windowed
 from inctrl.contexts import load_context, save_context
 from inctrl.detectors import build_detector
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
@@ -311,7 +311,7 @@ def test_a_backbone_without_text_or_windows_is_named() -> None:
         with pytest.raises(UsageError, match=r"'winclip' compares images with sentences"):
             build_detector("winclip", options).prepare(NO_FEATURES, item)
     with pytest.raises(UsageError, match="'fake' cannot look through windows; use 'tiny'"):
-        WindowedBackbone(FakeBackbone(has_text=True), (2, 3))
+        windowed(FakeBackbone(has_text=True), (2, 3))
 
 
 # The whole way, on the embedded backbone

@@ -15,7 +15,8 @@ from torch import Tensor
 from inctrl.backbones.openclip import OpenClipBackbone
 from inctrl.backbones.openclip_source import Source
 from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.windowed import WindowedBackbone
+from inctrl.backbones.rewired import RewiredBackbone
+from inctrl.backbones.windowed import windowed
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.maths.grids import resize_map
 from inctrl.maths.similarity import anomalous_probability
@@ -66,11 +67,11 @@ class Oracle:
         visual: VisionTransformer = self._model.visual
         return visual
 
-    def backbone(self, layer: str) -> WindowedBackbone:
+    def backbone(self, layer: str) -> RewiredBackbone:
         source = Source("openclip:oracle", "oracle", {}, {}, Path())
         cpu = torch.device("cpu")
         bare = OpenClipBackbone(source, self._model, self._preprocessing, [layer], cpu, False)
-        return WindowedBackbone(bare, SIZES)
+        return windowed(bare, SIZES)
 
     def features(self, which: str, layer: str = "last") -> Features:
         images = self["query_images" if which == "query" else "reference_images"]

@@ -1,0 +1,55 @@
+"""A backbone that encodes images in another way than its own, and is itself in all else."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from inctrl.images import Image
+from inctrl.maths.geometry import View
+from inctrl.protocols import Backbone
+from inctrl.types import Features, Fit
+
+
+class RewiredBackbone:
+    """Wraps a backbone.
+
+    encode   what `encode_images` does instead
+    wiring   says all that the features depend on besides the backbone; it joins the fingerprint
+    """
+
+    def __init__(
+        self, backbone: Backbone, encode: Callable[[Tensor], Features], wiring: str
+    ) -> None:
+        self._backbone = backbone
+        self._encode = encode
+        told = f"{backbone.fingerprint} {wiring}"
+        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        return self._backbone.name
+
+    @property
+    def image_size(self) -> int:
+        return self._backbone.image_size
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return self._backbone.layers
+
+    @property
+    def has_text(self) -> bool:
+        return self._backbone.has_text
+
+    def view(self, image: Image, fit: Fit) -> View:
+        return self._backbone.view(image, fit)
+
+    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
+        return self._backbone.preprocess(images, fit)
+
+    def encode_images(self, pixels: Tensor) -> Features:
+        return self._encode(pixels)
+
+    def encode_text(self, sentences: Sequence[str]) -> Tensor:
+        return self._backbone.encode_text(sentences)
