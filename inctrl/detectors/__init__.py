@@ -1,11 +1,12 @@
 """The table of detectors. Outside packages add theirs through the group `inctrl.detectors`."""
 
-import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from inctrl.adapters.file import AdapterConfig
+from inctrl.detectors import anomalib
 from inctrl.detectors.coop import CoOp
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
@@ -23,7 +24,7 @@ from inctrl.registry import lookup_extended
 Adapter = tuple[AdapterConfig, Any]
 """What an adapter's folder says, and its module."""
 OUTSIDE = "anomalib:"
-"""Prefix of the detectors that another library trains; its module is read only when one is."""
+"""Prefix of the detectors that another library trains."""
 TWO_STAGES = {"cnn": ("stride8", "stride16")}
 THREE_STAGES = {"cnn": ("stride4", "stride8", "stride16")}
 
@@ -145,11 +146,11 @@ def detector_entry(name: str) -> Entry:
 
 
 def outside_entry(name: str) -> Entry:
-    """A model of the anomalib library; it is looked for when the detector is made."""
-    module = importlib.import_module("inctrl.detectors.anomalib")
+    """A model of the anomalib library, which is looked for when the detector is made."""
+    anomalib.find_model(name)
     return Entry(
-        lambda options: module.build(name, asdict(options)),
-        module.AnomalibOptions,
+        partial(anomalib.make, name),
+        anomalib.AnomalibOptions,
         "a model of the anomalib library, trained on the shots",
         needs="the extra inctrl[anomalib] in an environment of its own",
         backbone="pixels",
