@@ -24,7 +24,7 @@ from inctrl.maths.coreset import (
     project,
     random_projection,
 )
-from inctrl.maths.neighbours import nearest_rows, row_distances, squared_norms
+from inctrl.maths.neighbours import about_mean, nearest_rows, row_distances
 from inctrl.tensorfiles import read_tensors
 
 Sampler = Literal["approximate", "exact"]
@@ -58,7 +58,7 @@ class Thinning:
 
     def pick(self, rows: Tensor, offered: int) -> Tensor | None:
         """Indices of the rows to keep of `offered` seen so far; None for all."""
-        count = max(1, math.ceil(self.fraction * offered))
+        count = max(1, math.ceil(self.fraction * offered - 1e-9))
         if offered <= self.whole or count >= len(rows):
             return None
         generator = torch.Generator().manual_seed(self.seed)
@@ -118,7 +118,7 @@ class MemoryBank:
         if method == "auto":
             method = "ivf" if len(self) >= LARGE else "torch"
         if method == "torch":
-            return nearest_rows(query, self.rows, count, self._squares)
+            return nearest_rows(query, self.rows, count, self._about)
         index = self._flat if method == "flat" else self._ivf
         _, numbers = index.search(query.float().cpu().numpy(), count)
         # -1 stands for a neighbour that the probed cells did not hold: the nearest counts again.
@@ -160,8 +160,8 @@ class MemoryBank:
         return MemoryBank(self.rows[kept], self.places[kept], self.offered)
 
     @cached_property
-    def _squares(self) -> Tensor:
-        return squared_norms(self.rows)
+    def _about(self) -> tuple[Tensor, Tensor]:
+        return about_mean(self.rows)
 
     @cached_property
     def _flat(self) -> Any:

@@ -17,7 +17,7 @@ import safetensors.torch
 from torch import nn
 
 from inctrl.adapters.kinds import build_module
-from inctrl.errors import ContextMismatch, InvalidFile
+from inctrl.errors import ContextMismatch, InvalidFile, UsageError
 from inctrl.protocols import Backbone
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
@@ -135,7 +135,16 @@ def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, nn.Module]:
 
 
 def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:
-    """Write an adapter folder as a whole; OutputError where one with something in it exists."""
+    """Write an adapter folder as a whole; OutputError where one with something in it exists.
+
+    UsageError where a trained number is not finite: such weights still give scores.
+    """
+    broken = [name for name, tensor in module.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise UsageError(
+            f"the training left numbers that are not finite in {broken[0]!r} ({len(broken)} "
+            f"tensors); {str(path)!r} was not written: train with a lower rate"
+        )
     with whole_folder(path, (CONFIG, WEIGHTS, CARD)) as folder, told(path):
         safetensors.torch.save_file(module.state_dict(), folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")

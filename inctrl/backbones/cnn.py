@@ -155,5 +155,5 @@ def preprocessing_of(model: Any, image_size: int | None) -> Preprocessing:
         mean=config["mean"],
         std=config["std"],
         resample=config["interpolation"],
-        short=0 if image_size else int(trained / config["crop_pct"]),
+        short=int(trained / config["crop_pct"]) if image_size in (None, trained) else 0,
     )

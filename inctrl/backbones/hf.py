@@ -226,7 +226,7 @@ def preprocessing_of(processor: Any, image_size: int | None, name: str) -> Prepr
         mean=tuple(stored["image_mean"]) if normalises else (0.0, 0.0, 0.0),
         std=tuple(stored["image_std"]) if normalises else (1.0, 1.0, 1.0),
         resample=PIL.Image.Resampling(int(stored["resample"])).name.lower(),
-        short=0 if image_size else size.get("shortest_edge") or 0,
+        short=(size.get("shortest_edge") or 0) if image_size in (None, side) else 0,
         floor=True,
     )
 

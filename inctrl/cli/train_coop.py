@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
-from inctrl.cli.train_options import add_set_options, chosen_sets, fresh_folder, tracked
+from inctrl.cli.train_options import (
+    add_set_options,
+    chosen_sets,
+    fresh_folder,
+    seed_number,
+    tracked,
+)
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +66,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--init", metavar="WORDS", help="start from these words, a vector a token (default: random)"
     )
     group.add_argument(
-        "--seed", type=int, default=0, help="of first vectors and order (default: 0)"
+        "--seed", type=seed_number, default=0, help="of first vectors and order (default: 0)"
     )
     group.add_argument(
         "--fit",

@@ -34,6 +34,14 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--name", help="name to keep it under, for --adapter NAME")
 
 
+def seed_number(text: str) -> int:
+    """A seed that every generator takes."""
+    seed = int(text)
+    if not 0 <= seed < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0..{2**31 - 1}")
+    return seed
+
+
 def chosen_sets(args: argparse.Namespace) -> "list[LabelledSet]":
     """The sets of --data without those of --exclude."""
     from inctrl.data.labelled import read_sets

@@ -19,7 +19,7 @@ from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
-from inctrl.registry import lookup_extended
+from inctrl.registry import lookup, lookup_extended
 
 Adapter = tuple[AdapterConfig, Any]
 """What an adapter's folder says, and its module."""
@@ -158,8 +158,9 @@ def outside_entry(name: str) -> Entry:
 
 
 def detector_for(kind: str) -> str:
-    """The detector that takes adapters of a kind."""
-    return next(name for name, entry in DETECTORS.items() if entry.adapter == kind)
+    """The detector that takes adapters of a kind; UsageError where none does."""
+    takers = {entry.adapter: name for name, entry in DETECTORS.items() if entry.adapter}
+    return lookup(takers, kind, "kind of adapter")
 
 
 def build_detector(

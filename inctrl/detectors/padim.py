@@ -43,7 +43,7 @@ class PaDiMOptions:
     map_size: int = 224
 
     def __post_init__(self) -> None:
-        refuse_outside("eps", self.eps, 0, 1e6, open_low=True)
+        refuse_outside("eps", self.eps, 1e-9, 1e6)
         refuse_outside("channels", self.channels, 0, 100_000)
         refuse_outside("map_size", self.map_size, 8, 4096)
 

@@ -64,6 +64,7 @@ class PatchCoreOptions:
         for name in ("stage_channels", "channels", "neighbours", "reweight_neighbours"):
             refuse_outside(name, getattr(self, name), 1, 100_000)
         refuse_outside("map_size", self.map_size, 8, 4096)
+        refuse_outside("seed", self.seed, 0, 2**31 - 1)
         refuse_outside("keep_shots", self.keep_shots, 0, 100_000)
         refuse_unlisted("embedding", self.embedding, ("adaptive", "average"))
         refuse_unlisted("sampler", self.sampler, ("approximate", "exact"))

@@ -40,7 +40,8 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class WinCLIPOptions:
-    """temperature   of the softmax between normal and anomalous sentences
+    """
+    temperature   of the softmax between normal and anomalous sentences
     prototypes    means of `normalised` or of `raw` embeddings
     scales        sides of the windows, in tokens
     stride        every which window counts; the last of a row is kept
@@ -88,7 +89,6 @@ class WinCLIP:
     uses_text = True
     needs_shots = False
     localises = True
-    bounded = True
     map_scale = (0.5, 1.0)
     meaning = (
         "Score and map say how far the image, and the windows that cover a place, agree with "
@@ -101,6 +101,11 @@ class WinCLIP:
     @property
     def options(self) -> Options:
         return asdict(self._options)
+
+    @property
+    def bounded(self) -> bool:
+        """A sum of two maps may exceed 1."""
+        return self._options.fusion == "mean"
 
     @property
     def windows(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ BLOCK = 2**21
 class Gaussians:
     """Gaussians at p positions.
 
-    mean     p d
+    mean     p d, float64
     whiten   p r d: L^-1 Z with L the Cholesky factor of G (low rank, r = n), or the inverse of
              the Cholesky factor of the covariance itself (r = d)
     eps      the ridge; 0 where `whiten` is the full form
@@ -44,11 +44,12 @@ class Gaussians:
 def fit_gaussians(samples: Tensor, eps: float, dtype: torch.dtype = torch.float64) -> Gaussians:
     """samples n p d -> their mean and unbiased covariance + eps I at each position, n >= 1.
 
-    One sample has the covariance eps I. The smaller of the two equal forms is kept, in `dtype`.
+    One sample has the covariance eps I. The smaller of the two equal forms is kept, `whiten` in
+    `dtype`.
     """
     n, p, d = samples.shape
     freedom = max(n - 1, 1)
-    mean = samples.new_empty(p, d, dtype=dtype)
+    mean = samples.new_empty(p, d, dtype=torch.float64)
     whiten = samples.new_empty(p, min(n, d), d, dtype=dtype)
     size = max(1, BLOCK // (n * d))
     # float64 throughout: a distance is the small difference of large squares.
@@ -64,7 +65,7 @@ def fit_gaussians(samples: Tensor, eps: float, dtype: torch.dtype = torch.float6
         else:
             factor = torch.linalg.cholesky(z.mT @ z / freedom + eps * eye)
             w = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
-        mean[here], whiten[here] = centre.to(dtype), w.to(dtype)
+        mean[here], whiten[here] = centre, w.to(dtype)
     return Gaussians(mean, whiten, eps if n <= d else 0.0)
 
 
@@ -83,6 +84,6 @@ def mahalanobis(query: Tensor, gaussians: Gaussians) -> Tensor:
 
 def _distances(query: Tensor, mean: Tensor, whiten: Tensor, eps: float) -> Tensor:
     offset = query.transpose(0, 1).to(mean) - mean[:, None]
-    explained = (offset @ whiten.mT).square().sum(dim=-1)
+    explained = (offset @ whiten.to(offset).mT).square().sum(dim=-1)
     square = (offset.square().sum(dim=-1) - explained) / eps if eps else explained
     return square.clamp_min(0).sqrt().T.to(query)

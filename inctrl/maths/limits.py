@@ -10,6 +10,12 @@ SMALLEST = 1e-9
 """Scores are compared on a log scale; this stands for zero."""
 
 
+EQUAL = 1e-3
+"""Two logarithms closer than this are one number: d(a, b) = d(b, a) is scored twice."""
+USUAL_SPREAD = 0.2
+"""Standard deviation of the logarithms assumed then, of which two equal scores say nothing."""
+
+
 def rank_p_value(score: float, normal: Sequence[float]) -> float:
     """Conformal p-value: (1 + number of normal scores >= score) / (n + 1) (Vovk et al., 2005).
 
@@ -41,7 +47,10 @@ def prediction_limit(normal: Sequence[float], alpha: float, *, bounded: bool = F
         return math.inf
     scores = np.maximum(np.asarray(normal, dtype=np.float64), SMALLEST)
     logs = special.logit(np.minimum(scores, 1 - SMALLEST)) if bounded else np.log(scores)
-    margin = special.stdtrit(n - 1, 1 - alpha) * logs.std(ddof=1) * math.sqrt(1 + 1 / n)
+    spread = float(logs.std(ddof=1))
+    if n == 2 and spread < EQUAL:
+        spread = USUAL_SPREAD
+    margin = special.stdtrit(n - 1, 1 - alpha) * spread * math.sqrt(1 + 1 / n)
     # A margin of hundreds (two scores of which one is 0) means that no limit can be given.
     limit = min(float(logs.mean() + margin), 700.0)
     return float(special.expit(limit)) if bounded else math.exp(limit)

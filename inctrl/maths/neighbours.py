@@ -48,20 +48,26 @@ def squared_norms(rows: Tensor) -> Tensor:
     return torch.cat([part.square().sum(dim=1) for part in rows.split(BLOCK)])
 
 
+def about_mean(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """n d -> their mean d, and their squared distances to it n; in blocks, without a copy."""
+    centre = rows.mean(dim=0)
+    return centre, torch.cat([(part - centre).square().sum(dim=1) for part in rows.split(BLOCK)])
+
+
 def nearest_rows(
-    query: Tensor, memory: Tensor, count: int = 1, squares: Tensor | None = None
+    query: Tensor, memory: Tensor, count: int = 1, about: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
     """The `count` memory rows nearest to each query row, nearest first; ties by index.
 
     query    n d
     memory   m d
-    squares  m, its squared norms where they are known
+    about    `about_mean(memory)` where it is known
     returns  n c squared Euclidean distances and n c row numbers, c = min(count, m)
     """
     count = min(count, len(memory))
-    squares = squared_norms(memory) if squares is None else squares
+    centre, squares = about or about_mean(memory)
     size = max(1, PAIRS // max(len(memory), count * memory.shape[1]))
-    found = [_nearest(part, memory, squares, count) for part in query.split(size)]
+    found = [_nearest(part, memory, centre, squares, count) for part in query.split(size)]
     distances, rows = zip(*found, strict=True)
     return torch.cat(distances), torch.cat(rows)
 
@@ -74,9 +80,12 @@ def row_distances(query: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
     return (query[:, None] - memory[rows]).square().sum(dim=-1)
 
 
-def _nearest(query: Tensor, memory: Tensor, squares: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    # The query's own norm is the same for all rows and changes no order.
-    distances = torch.addmm(squares, query, memory.T, alpha=-2)
+def _nearest(
+    query: Tensor, memory: Tensor, centre: Tensor, squares: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    # |m - c|^2 - 2 m.(q - c) differs from |m - q|^2 by what is the same for all rows. About the
+    # mean c it is small where all features lie far from the origin, and so is its rounding.
+    distances = torch.addmm(squares, query - centre, memory.T, alpha=-2)
     kept = []
     for _ in range(count):
         row = distances.argmin(dim=1)  # topk does not say which of equal rows it takes

@@ -128,12 +128,12 @@ def picture_words(row: Row) -> str:
 
 
 def evidence_words(evidence: Evidence) -> str:
-    """How far the worst place is from all that is normal."""
+    """How the worst place compares with those of normal images."""
     here, usual = told_apart(evidence.distance, evidence.normal_distance)
-    words = f"distance {here}; the worst places of normal images lie at {usual}"
+    words = f"map value {here}; the worst places of normal images lie at {usual}"
     times = evidence.distance / evidence.normal_distance if evidence.normal_distance > 0 else 0
     if 1.05 <= times < math.inf:
-        words += f", so this is {times:.1f} times as far"
+        words += f", so this is {times:.1f} times as high"
     return words
 
 

@@ -93,3 +93,12 @@ def test_an_existing_folder_is_not_overwritten(saved: Path) -> None:
         file.save(saved, replace(CONFIG, seed=1), InCTRLFusion(8, 64), "")
     assert file.read_config(saved) == CONFIG
     assert [p.name for p in saved.parent.iterdir()] == ["one"]
+
+
+def test_weights_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
+    fusion = InCTRLFusion(8, 64)
+    with torch.no_grad():
+        fusion.bottleneck.down.weight[0, 0] = torch.nan
+    with pytest.raises(UsageError, match=r"not finite in 'bottleneck.down.weight'"):
+        file.save(tmp_path / "broken", CONFIG, fusion, "# card\n")
+    assert not (tmp_path / "broken").exists()

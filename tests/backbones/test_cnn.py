@@ -145,3 +145,11 @@ def test_it_has_no_text(weights: Path) -> None:
     assert not backbone.has_text
     with pytest.raises(UsageError, match="no text tower"):
         backbone.encode_text(["a cable"])
+
+
+def test_the_trained_size_given_by_number_is_the_same_backbone(weights: Path) -> None:
+    """As contexts and adapters record it."""
+    name = f"cnn:{ARCHITECTURE}/{weights}"
+    plain = load_backbone(name)
+    again = load_backbone(name, image_size=plain.image_size)
+    assert again.fingerprint == plain.fingerprint

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_contract import VARIANTS, features, item
 
-from inctrl.detectors import build_detector
+from inctrl.detectors import build_detector, detector_for
 from inctrl.errors import UsageError
 from inctrl.protocols import Explains, Extends
 from inctrl.types import concatenate
@@ -80,3 +80,14 @@ def test_a_bounded_bank_is_thinned_again_when_it_grows() -> None:
 def test_an_impossible_option_is_refused_by_name(name: str, option: str, value: str) -> None:
     with pytest.raises(UsageError, match=option):
         build_detector(name, {option: value})
+
+
+def test_no_detector_takes_an_adapter_of_an_unknown_kind() -> None:
+    assert detector_for("registration") == "regad"
+    with pytest.raises(UsageError, match="kind of adapter 'foo'"):
+        detector_for("foo")
+
+
+def test_a_sum_of_winclips_maps_is_not_bounded() -> None:
+    assert build_detector("winclip").bounded
+    assert not build_detector("winclip", {"fusion": "sum"}).bounded

@@ -60,6 +60,12 @@ def test_small_probabilities_have_the_limit_of_their_logarithms() -> None:
     assert bounded == pytest.approx(prediction_limit(small, 0.05), rel=1e-3)
 
 
+def test_two_equal_scores_leave_room_above_them() -> None:
+    """As of detectors for which two shots are as far from each other either way."""
+    assert 3 < prediction_limit([0.3, 0.3], 0.05) / 0.3 < 10
+    assert prediction_limit([0.3, 0.3, 0.3], 0.05) == pytest.approx(0.3)
+
+
 def test_limits_that_cannot_be_given_are_infinite() -> None:
     assert prediction_limit([0.3], 0.05) == math.inf
     assert rank_limit([0.1] * 8, 0.1) == math.inf

@@ -52,6 +52,14 @@ def test_nearest_rows_are_those_of_all_distances(
     torch.testing.assert_close(squared.sqrt(), distances.gather(1, order))
 
 
+def test_neighbours_far_from_the_origin_are_found() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, memory = (torch.randn(n, 512, generator=generator).double() for n in (20, 100))
+    _, expected = nearest_rows(query, memory)
+    _, rows = nearest_rows((query + 300).float(), (memory + 300).float())
+    assert torch.equal(rows, expected)
+
+
 def test_of_equal_rows_the_first_is_nearest_and_a_row_is_at_zero_from_itself() -> None:
     row = torch.tensor([[1000.1, 2000.2, 3000.3]])
     squared, rows = nearest_rows(row, torch.cat([row + 1, row, row, row]), 3)

@@ -62,8 +62,8 @@ def test_a_card_gives_verdict_score_p_value_place_and_evidence(info, made):
         "p ≤ 0.2, the least 4 shots can show",
         "centre, 32 × 24 px at (32, 24), 6.2\u00a0% of the image, peak 0.700",
         "shot 2, shot1.png",
-        "distance 0.700; the worst places of normal images lie at 0.300",
-        "2.3 times as far",
+        "map value 0.700; the worst places of normal images lie at 0.300",
+        "2.3 times as high",
         "frame 1 of 4 used",
     ):
         assert words_on_it in page, words_on_it
