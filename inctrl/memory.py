@@ -4,15 +4,12 @@ PatchCore (Roth et al., CVPR 2022), sections 3.1 and 3.2. A bank is a value: `ad
 """
 
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -25,7 +22,7 @@ from inctrl.maths.coreset import (
     random_projection,
 )
 from inctrl.maths.neighbours import about_mean, nearest_rows, row_distances
-from inctrl.tensorfiles import read_tensors
+from inctrl.tensorfiles import read_tensors, write_whole
 
 Sampler = Literal["approximate", "exact"]
 Search = Literal["auto", "torch", "flat", "ivf"]
@@ -136,14 +133,7 @@ class MemoryBank:
 
     def save(self, path: Path) -> None:
         """To a safetensors file, which is there as a whole or not at all."""
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
-        os.close(handle)
-        try:
-            safetensors.torch.save_file(self.pack(), part)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        write_whole(path, self.pack())
 
     @classmethod
     def load(cls, path: Path) -> "MemoryBank":

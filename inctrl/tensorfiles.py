@@ -1,5 +1,7 @@
 """Files of tensors: read without running what is in them (no pickle), loaded key by key."""
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,18 @@ def read_part(path: Path, prefix: str) -> dict[str, Tensor]:
         for name, tensor in read_state(path).items()
         if name.startswith(prefix)
     }
+
+
+def write_whole(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors to a safetensors file, which is there as a whole or not at all."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(safetensors.torch.save(dict(tensors)))
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def matters(name: str) -> bool:

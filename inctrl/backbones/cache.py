@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from inctrl.errors import UsageError
-from inctrl.tensorfiles import pack_layers, unpack_layers
+from inctrl.tensorfiles import pack_layers, unpack_layers, write_whole
 from inctrl.types import Features
 
 logger = logging.getLogger("inctrl")
@@ -104,14 +104,7 @@ class FeatureCache:
             }.items()
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(safetensors.torch.save(tensors))
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, tensors)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
 from inctrl.cli.train_options import (
+    add_seed_and_fit,
     add_set_options,
     chosen_sets,
     fresh_folder,
-    seed_number,
     tracked,
 )
 from inctrl.errors import UsageError
@@ -65,15 +65,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--init", metavar="WORDS", help="start from these words, a vector a token (default: random)"
     )
-    group.add_argument(
-        "--seed", type=seed_number, default=0, help="of first vectors and order (default: 0)"
-    )
-    group.add_argument(
-        "--fit",
-        choices=("squash", "crop", "pad"),
-        default="squash",
-        help="how an image becomes a square (default: squash)",
-    )
+    add_seed_and_fit(group, "first vectors")
     group.add_argument(
         "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
     )

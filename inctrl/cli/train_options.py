@@ -34,12 +34,23 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--name", help="name to keep it under, for --adapter NAME")
 
 
-def seed_number(text: str) -> int:
-    """A seed that every generator takes."""
-    seed = int(text)
-    if not 0 <= seed < 2**31:
+def add_seed_and_fit(group: argparse._ArgumentGroup, drawn: str) -> None:
+    """`drawn` says what the seed draws besides the order of the examples."""
+    group.add_argument("--seed", type=seed, default=0, help=f"of {drawn} and order (default: 0)")
+    group.add_argument(
+        "--fit",
+        choices=("squash", "crop", "pad"),
+        default="squash",
+        help="how an image becomes a square (default: squash)",
+    )
+
+
+def seed(text: str) -> int:
+    """A seed that every generator takes; argparse shows this name for what is no number."""
+    number = int(text)
+    if not 0 <= number < 2**31:
         raise argparse.ArgumentTypeError(f"{text} is not in 0..{2**31 - 1}")
-    return seed
+    return number
 
 
 def chosen_sets(args: argparse.Namespace) -> "list[LabelledSet]":

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from inctrl.detectors.options import refuse_outside, refuse_unlisted
 from inctrl.errors import UsageError
 from inctrl.maths.neighbours import nearest_rows
-from inctrl.maths.smoothing import pixel_map, pixel_size, smooth
+from inctrl.maths.smoothing import SIGMA, cell_at, pixel_map, pixel_size, smooth
 from inctrl.memory import MemoryBank, Sampler, Search, Thinning
 from inctrl.types import Features, Item, Match, Options, Prediction
 
@@ -130,8 +130,7 @@ class PatchCore:
         """The bank's entry nearest to the patch at this place of the map."""
         vectors = self._embed(query)[0]
         grid = (vectors.shape[0], vectors.shape[1])
-        height, width = pixel_size(vectors[None, ..., 0], self._options.map_size)
-        row, column = cell[0] * grid[0] // height, cell[1] * grid[1] // width
+        row, column = cell_at(cell, grid, self._options.map_size)
         _, entry = context.bank.search(vectors[row, column][None])
         shot, place = divmod(int(context.bank.places[entry]), context.grid[0] * context.grid[1])
         there = divmod(place, context.grid[1])
@@ -156,11 +155,12 @@ class PatchCore:
         return Thinning(options.fraction, whole, options.sampler, seed=options.seed)
 
     def _map(self, distances: Tensor) -> Tensor:
-        size, sigma = self._options.map_size, 4 * self._options.map_size / 224
+        longest = self._options.map_size
         if self._options.upsample == "bilinear":
-            return pixel_map(distances, size, sigma)
-        pixels = F.interpolate(distances[:, None], pixel_size(distances, size), mode="nearest")
-        return smooth(pixels[:, 0], sigma, border="mirror")
+            return pixel_map(distances, longest)
+        size = pixel_size(distances.shape[1:], longest)
+        pixels = F.interpolate(distances[:, None], size, mode="nearest")
+        return smooth(pixels[:, 0], SIGMA * longest, border="mirror")
 
 
 def adaptive(layers: tuple[Tensor, ...], patch: int, stage_channels: int, channels: int) -> Tensor:

@@ -92,8 +92,8 @@ class RegAD:
     def score(self, queries: Features, context: Gaussians) -> Prediction:
         vectors = repeat_concat(queries.patches)
         distances = mahalanobis(vectors.flatten(1, 2), context)
-        size = self._options.map_size
-        anomaly_map = pixel_map(distances.unflatten(1, vectors.shape[1:3]), size, 4 * size / 224)
+        grid = vectors.shape[1:3]
+        anomaly_map = pixel_map(distances.unflatten(1, grid), self._options.map_size)
         return Prediction(anomaly_map.flatten(1).amax(dim=1), anomaly_map)
 
     def pack(self, context: Gaussians) -> dict[str, Tensor]:

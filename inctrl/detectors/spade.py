@@ -20,7 +20,7 @@ from torch import Tensor
 from inctrl.detectors.options import refuse_outside
 from inctrl.maths.grids import resize_map
 from inctrl.maths.neighbours import nearest_rows
-from inctrl.maths.smoothing import pixel_size, smooth
+from inctrl.maths.smoothing import SIGMA, cell_at, pixel_size, smooth
 from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
@@ -79,16 +79,15 @@ class Spade:
         score = squared.sqrt().mean(dim=1)
         layers = zip(queries.patches, context.patches, strict=True)
         maps = [layer_map(query, shots, gallery) for query, shots in layers]
-        size = pixel_size(maps[0], options.map_size)
+        size = pixel_size(maps[0].shape[1:], options.map_size)
         mean = torch.stack([resize_map(m, size) for m in maps]).mean(dim=0)
-        return Prediction(score, smooth(mean, 4 * options.map_size / 224))
+        return Prediction(score, smooth(mean, SIGMA * options.map_size))
 
     def nearest(self, query: Features, context: SpadeContext, cell: tuple[int, int]) -> Match:
         """By the finest layer, among the retrieved shots."""
         finest, shots = query.patches[0][0], context.patches[0]
         grid = (finest.shape[0], finest.shape[1])
-        height, width = pixel_size(finest[None, ..., 0], self._options.map_size)
-        row, column = cell[0] * grid[0] // height, cell[1] * grid[1] // width
+        row, column = cell_at(cell, grid, self._options.map_size)
         _, gallery = nearest_rows(query.image, context.tokens, self._options.neighbours)
         # In the shots' own order, so that ties go to the first.
         kept = gallery[0].sort().values

@@ -1,5 +1,6 @@
 """Gaussian smoothing of maps, and the way from a detector's grid to pixels."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +14,10 @@ TRUNCATE = 4.0
 """Standard deviations after which the kernel ends, as in scipy.ndimage."""
 
 
+SIGMA = 4 / 224
+"""Standard deviation as a share of the longer side: 4 pixels at 224 in all CNN methods."""
+
+
 def smooth(maps: Tensor, sigma: float, border: Border = "symmetric") -> Tensor:
     """b h w -> b h w, convolved with a Gaussian of standard deviation `sigma`, in cells.
 
@@ -23,16 +28,22 @@ def smooth(maps: Tensor, sigma: float, border: Border = "symmetric") -> Tensor:
     return rows @ maps @ columns.T
 
 
-def pixel_map(maps: Tensor, longest: int, sigma: float) -> Tensor:
-    """b h w -> b H W, the longer side `longest`: bilinear, then smoothed with `sigma` pixels."""
-    return smooth(resize_map(maps, pixel_size(maps, longest)), sigma)
+def pixel_map(maps: Tensor, longest: int) -> Tensor:
+    """b h w -> b H W, the longer side `longest`: bilinear, then smoothed with SIGMA of it."""
+    return smooth(resize_map(maps, pixel_size(maps.shape[-2:], longest)), SIGMA * longest)
 
 
-def pixel_size(maps: Tensor, longest: int) -> tuple[int, int]:
-    """Height and width of maps b h w brought to a longer side of `longest` pixels."""
-    height, width = maps.shape[-2:]
-    scale = longest / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def pixel_size(grid: Sequence[int], longest: int) -> tuple[int, int]:
+    """Height and width of a grid (rows, columns) brought to a longer side of `longest` pixels."""
+    rows, columns = grid
+    scale = longest / max(rows, columns)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))
+
+
+def cell_at(pixel: tuple[int, int], grid: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The cell of a grid behind a pixel of its `pixel_map`."""
+    height, width = pixel_size(grid, longest)
+    return pixel[0] * grid[0] // height, pixel[1] * grid[1] // width
 
 
 @lru_cache(maxsize=32)

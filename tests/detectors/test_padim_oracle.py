@@ -10,7 +10,7 @@ from torch import Tensor
 from inctrl.detectors.padim import PaDiM, PaDiMOptions, drawn_channels
 from inctrl.maths.gaussian import fit_gaussians, mahalanobis
 from inctrl.maths.grids import repeat_concat, resize_map
-from inctrl.maths.smoothing import pixel_map, smooth
+from inctrl.maths.smoothing import pixel_size, smooth
 from inctrl.types import Features, Item
 
 Arrays = dict[str, np.ndarray]
@@ -90,6 +90,8 @@ def test_the_detector_gives_the_same_scores(arrays: Arrays) -> None:
     context = detector.prepare(Features((train[:k],), torch.zeros(k, 1)), Item("x"))
     prediction = detector.score(Features((test,), torch.zeros(len(test), 1)), context)
     # The oracle smooths with 4 pixels at any size and aspect, the detector with as much as at 224.
-    maps = pixel_map(torch.from_numpy(arrays[f"k{k}_dist_f64"]), side, 4 * side / 224)
+    distances = torch.from_numpy(arrays[f"k{k}_dist_f64"])
+    size = pixel_size(distances.shape[1:], side)
+    maps = smooth(resize_map(distances, size), 4 * side / 224)
     close(prediction.anomaly_map, maps.numpy(), 1e-4)
     close(prediction.score, maps.flatten(1).amax(dim=1).numpy(), 1e-4)

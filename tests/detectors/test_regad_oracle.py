@@ -11,7 +11,7 @@ from inctrl.adapters.registration import Registration, SpatialTransformer
 from inctrl.detectors.regad import RegAD, RegADOptions
 from inctrl.maths.gaussian import fit_gaussians, mahalanobis
 from inctrl.maths.grids import repeat_concat, resize_map
-from inctrl.maths.smoothing import pixel_map, smooth
+from inctrl.maths.smoothing import pixel_size, smooth
 from inctrl.maths.warps import MODES, altered, identity_params, inverse, restore, theta_of, warp
 from inctrl.types import Features, Item
 
@@ -191,5 +191,6 @@ def test_distances_maps_and_scores(oracle: dict[str, Tensor], shots: int) -> Non
     close(maps, oracle["gauss_maps"])
     close(maps.flatten(1).amax(dim=1), oracle["gauss_image_scores"])
     prediction = detector.score(Features(test, torch.zeros(len(vectors), 1)), context)
-    assert torch.equal(prediction.anomaly_map, pixel_map(distances, 224, 4.0))
+    size = pixel_size(distances.shape[1:], 224)
+    assert torch.equal(prediction.anomaly_map, smooth(resize_map(distances, size), 4.0))
     assert torch.equal(prediction.score, prediction.anomaly_map.flatten(1).amax(dim=1))

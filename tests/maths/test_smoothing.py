@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from inctrl.maths.grids import resize_map
 from inctrl.maths.smoothing import pixel_map, pixel_size, smooth
 
 
@@ -18,7 +19,8 @@ def test_smoothing_is_scipys(shape: tuple[int, int], sigma: float, border: str, 
 
 def test_the_longer_side_of_a_map_is_given() -> None:
     maps = torch.rand(3, 4, 7)
-    assert pixel_size(maps, 56) == (32, 56)
-    assert pixel_map(maps, 56, 1.0).shape == (3, 32, 56)
-    flat = pixel_map(torch.full((1, 4, 7), 2.5), 56, 3.0)
+    assert pixel_size(maps.shape[1:], 56) == (32, 56)
+    assert pixel_map(maps, 56).shape == (3, 32, 56)
+    torch.testing.assert_close(pixel_map(maps, 56), smooth(resize_map(maps, (32, 56)), 1.0))
+    flat = pixel_map(torch.full((1, 4, 7), 2.5), 56)
     torch.testing.assert_close(flat, torch.full((1, 32, 56), 2.5))
