@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import describe
 from inctrl import Inspector
-from inctrl.data.labelled import LabelledSet, read_sets
-from inctrl.images import decode, develop
+from inctrl.data.categories import Category
+from inctrl.data.sources import read_data
 
 
 def main() -> None:
@@ -34,20 +34,18 @@ def main() -> None:
     )
     for k in args.shots:
         print(f"\nk = {k:<12} false alarms   95 % interval     undecided   caught   holds")
-        for data in read_sets(args.data):
+        for data in read_data(args.data):
             if not args.sets or data.name in args.sets:
                 print(report(data.name, judge(inspector, data, k, args.seeds), args.alpha))
 
 
-def judge(
-    inspector: Inspector, data: LabelledSet, k: int, seeds: int
-) -> dict[str, NDArray[np.bool_]]:
+def judge(inspector: Inspector, data: Category, k: int, seeds: int) -> dict[str, NDArray[np.bool_]]:
     """Verdicts, seeds x images: alarms and undecided among the good, alarms among the bad."""
     bad = np.array([sample.anomalous for sample in data.test])
     verdicts = []
     for seed in range(seeds):
-        fitted = inspector.fit([data.train[i] for i in data.draw(k, seed)], item=data.name)
-        test = [develop(decode(sample.path), fitted.window) for sample in data.test]
+        fitted = inspector.fit([data.train[i].file for i in data.draw(k, seed)], item=data.name)
+        test = [sample.image.open(fitted.window) for sample in data.test]
         scores = fitted.score(inspector.encode(test)).score.tolist()
         verdicts.append([fitted.calibration.judge(score) for score in scores])
     table = np.array(verdicts)

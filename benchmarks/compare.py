@@ -27,7 +27,8 @@ from benchmarks.few_shot import LIGHT, SHOTS, evaluate
 from benchmarks.machine import describe
 from inctrl import Inspector
 from inctrl.cli.main import run as inctrl
-from inctrl.data.labelled import LabelledSet, read_sets
+from inctrl.data.categories import Category
+from inctrl.data.sources import read_data
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 16
@@ -63,7 +64,7 @@ CONTENDERS = (
 def main() -> None:
     args = parse()
     args.results.mkdir(parents=True, exist_ok=True)
-    sets = read_sets(args.data)
+    sets = read_data(args.data)
     wanted = [c for c in CONTENDERS if not args.only or c.name in args.only]
     found: dict[str, dict[str, Any]] = {}
     for contender in wanted:
@@ -86,7 +87,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def cell(contender: Contender, data: LabelledSet, args: argparse.Namespace) -> dict[str, Any]:
+def cell(contender: Contender, data: Category, args: argparse.Namespace) -> dict[str, Any]:
     """AUROCs of one detector on one set, from a former run where there was one."""
     slug = re.sub(r"\W+", "-", f"{contender.name} {data.name} {args.seeds}")
     file: Path = args.results / f"{slug}.json"
@@ -112,7 +113,7 @@ def cell(contender: Contender, data: LabelledSet, args: argparse.Namespace) -> d
     return kept
 
 
-def trained(contender: Contender, data: LabelledSet, args: argparse.Namespace) -> str:
+def trained(contender: Contender, data: Category, args: argparse.Namespace) -> str:
     """The adapter trained on all sets but this one."""
     folder = args.results / "adapters" / f"{contender.detector}-without-{data.name}"
     if not folder.is_dir():

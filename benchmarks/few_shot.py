@@ -17,8 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.machine import describe
 from inctrl import Inspector
-from inctrl.data.labelled import LabelledSet, read_mask, read_sets
-from inctrl.images import decode, develop, shared_window
+from inctrl.data.categories import Category, read_mask
+from inctrl.data.sources import read_data
+from inctrl.images import develop, shared_window
 
 SHOTS = (1, 2, 4, 8)
 LIGHT = ("textile_sim", "mnist_3", "mnist_7")
@@ -34,7 +35,7 @@ def main() -> None:
         f"{dict(inspector.detector.options)}, seeds 0-{args.seeds - 1}\n"
     )
     table: dict[str, NDArray[np.float64]] = {}
-    for data in read_sets(args.data):
+    for data in read_data(args.data):
         image, pixel = evaluate(inspector, data, args.seeds, pixels=not args.no_pixels)
         table[data.name] = image
         print(row(data.name, image))
@@ -63,16 +64,16 @@ def parse() -> argparse.Namespace:
 
 
 def evaluate(
-    inspector: Inspector, data: LabelledSet, seeds: int, *, pixels: bool
+    inspector: Inspector, data: Category, seeds: int, *, pixels: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Image AUROC, and pixel AUROC where the set has masks: seeds x shots, in per cent."""
-    normals = [decode(path) for path in data.train]
+    normals = [normal.decode() for normal in data.train]
     window = shared_window(normals)
     drawn = sorted({i for seed in range(seeds) for i in data.draw(max(SHOTS), seed)})
     train = inspector.encode_shots([develop(normals[i], window) for i in drawn])
     row_of = {index: row for row, index in enumerate(drawn)}
     pixels = pixels and data.has_masks and inspector.detector.localises
-    images = [develop(decode(sample.path), window) for sample in data.test]
+    images = [sample.image.open(window) for sample in data.test]
     test = inspector.encode(images)
     labels = [sample.anomalous for sample in data.test]
     views = [inspector.backbone.view(image, inspector.fit_mode) for image in images]

@@ -16,8 +16,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.machine import describe
 from inctrl import Inspector
-from inctrl.data.labelled import LabelledSet, read_sets
-from inctrl.images import decode, develop, shared_window
+from inctrl.data.categories import Category
+from inctrl.data.sources import read_data
+from inctrl.images import develop, shared_window
 from inctrl.protocols import WeighsText
 
 
@@ -30,7 +31,7 @@ def main() -> None:
         f"seeds 0-{args.seeds - 1}\n\n{'set':16}{'alone':>7}{'fused':>8}{'difference':>18}  weight"
     )
     differences = []
-    for data in read_sets(args.data):
+    for data in read_data(args.data):
         found, weights = evaluate(fused, alone, data, args.shots, args.seeds)
         differences.append(found[1] - found[0])
         print(f"{data.name:16}{line(found)}  {weights.mean():.3f}")
@@ -51,13 +52,13 @@ def parse() -> argparse.Namespace:
 
 
 def evaluate(
-    fused: Inspector, alone: Inspector, data: LabelledSet, shots: int, seeds: int
+    fused: Inspector, alone: Inspector, data: Category, shots: int, seeds: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Image AUROC in per cent, 2 (alone, fused) x seeds; and the prior's weights, seeds."""
-    normals = [decode(path) for path in data.train]
+    normals = [normal.decode() for normal in data.train]
     window = shared_window(normals)
     train = fused.encode([develop(picture, window) for picture in normals])
-    test = fused.encode([develop(decode(sample.path), window) for sample in data.test])
+    test = fused.encode([sample.image.open(window) for sample in data.test])
     labels = [sample.anomalous for sample in data.test]
     found, weights = np.empty((2, seeds)), np.empty(seeds)
     for seed in range(seeds):

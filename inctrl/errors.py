@@ -28,6 +28,12 @@ class MissingModel(InctrlError):
     exit_code = 5
 
 
+class MissingData(InctrlError):
+    """A data set is not at hand, or not in the layout that its publisher gives it."""
+
+    exit_code = 5
+
+
 class InvalidFile(InctrlError):
     """A model, adapter or context file is there but does not hold what it should."""
 

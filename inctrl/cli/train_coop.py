@@ -21,7 +21,7 @@ from inctrl.errors import UsageError
 if TYPE_CHECKING:
     from inctrl.adapters.file import AdapterConfig
     from inctrl.adapters.prompt_context import PromptContext
-    from inctrl.data.labelled import LabelledSet
+    from inctrl.data.categories import Category
     from inctrl.inspector import Inspector
     from inctrl.training.prompt_context import Examples
 
@@ -143,7 +143,7 @@ def _config(
     )
 
 
-def _examples(inspector: "Inspector", sets: "list[LabelledSet]", quiet: bool) -> "Examples":
+def _examples(inspector: "Inspector", sets: "list[Category]", quiet: bool) -> "Examples":
     from inctrl.training.prompt_context import encode_examples, joined
 
     count = sum(-(-len(data.test) // inspector.batch) for data in sets)

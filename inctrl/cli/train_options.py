@@ -10,7 +10,7 @@ from inctrl.cli.adapters import NAME
 from inctrl.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from inctrl.data.labelled import LabelledSet
+    from inctrl.data.categories import Category
 
 T = TypeVar("T")
 
@@ -53,12 +53,12 @@ def seed(text: str) -> int:
     return number
 
 
-def chosen_sets(args: argparse.Namespace) -> "list[LabelledSet]":
+def chosen_sets(args: argparse.Namespace) -> "list[Category]":
     """The sets of --data without those of --exclude."""
-    from inctrl.data.labelled import read_sets
+    from inctrl.data.sources import read_data
     from inctrl.registry import unknown
 
-    found = [data for root in args.data for data in read_sets(root)]
+    found = [data for root in args.data for data in read_data(root)]
     names = {data.name for data in found}
     for name in args.exclude:
         if name not in names:

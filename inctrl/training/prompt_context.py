@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inctrl.adapters.prompt_context import PromptContext
-from inctrl.data.labelled import LabelledSet
+from inctrl.data.categories import Category
 from inctrl.detectors.coop import class_logits
 from inctrl.errors import UsageError
-from inctrl.images import open_image
 from inctrl.inspector import Inspector
 from inctrl.maths.neighbours import unit
 from inctrl.maths.placement import Position
@@ -58,7 +57,7 @@ class Examples:
     items: tuple[str, ...]
 
 
-def refuse_one_class(sets: Sequence[LabelledSet]) -> None:
+def refuse_one_class(sets: Sequence[Category]) -> None:
     """UsageError for a set whose test images are of one class alone."""
     for data in sets:
         kinds = {sample.anomalous for sample in data.test}
@@ -77,13 +76,13 @@ def refuse_long_names(backbone: Backbone, context: PromptContext, items: Sequenc
         encode_states(backbone, context, items)
 
 
-def encode_examples(inspector: Inspector, sets: Sequence[LabelledSet]) -> Iterator[Examples]:
+def encode_examples(inspector: Inspector, sets: Sequence[Category]) -> Iterator[Examples]:
     """The test images of every set, a batch at a time; the item is the name of the set."""
     items = tuple(dict.fromkeys(data.name for data in sets))
     for data in sets:
         for start in range(0, len(data.test), inspector.batch):
             part = data.test[start : start + inspector.batch]
-            seen = inspector.encode([open_image(sample.path) for sample in part])
+            seen = inspector.encode([sample.image.open() for sample in part])
             yield Examples(
                 unit(seen.image),
                 torch.tensor([sample.anomalous for sample in part]),

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from inctrl.data.labelled import read_sets
-from inctrl.images import Image, decode, develop
+from inctrl.data.sources import read_data
+from inctrl.images import Image
 from inctrl.maths.neighbours import unit
 from inctrl.prompting import Bank, load_bank, prototypes
 from inctrl.protocols import Backbone
@@ -62,9 +62,9 @@ def on_sets(backbone: Backbone, root: Path, medical: Sequence[str]) -> dict[str,
     there, and `industrial` for all others.
     """
     figures = {}
-    for data in read_sets(root):
+    for data in read_data(root):
         bank = load_bank("medical" if data.name in medical else "industrial")
-        images = (develop(decode(sample.path), None) for sample in data.test)
+        images = (sample.image.open() for sample in data.test)
         logits = _contrast(_tokens(backbone, images), prototypes(backbone, bank, data.name))
         labels = np.array([sample.anomalous for sample in data.test])
         figures[data.name] = _auroc(labels, logits.numpy())

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from inctrl.adapters.registration import Registration
 from inctrl.backbones.aligned import registered, staged
-from inctrl.data.labelled import LabelledSet
+from inctrl.data.categories import Category
 from inctrl.errors import UsageError
-from inctrl.images import open_image
 from inctrl.protocols import Backbone
 from inctrl.types import Fit
 
@@ -44,7 +43,7 @@ class Recipe:
     seed: int = 0
 
 
-def refuse_few(sets: Sequence[LabelledSet], shots: int) -> None:
+def refuse_few(sets: Sequence[Category], shots: int) -> None:
     """UsageError that names the sets with no k other normal images for a query."""
     few = [f"{data.name!r} ({len(data.train)})" for data in sets if len(data.train) <= shots]
     if few:
@@ -70,12 +69,12 @@ def new_registration(
 
 
 @torch.no_grad()
-def first_maps(backbone: Backbone, data: LabelledSet, fit: Fit) -> Tensor:
+def first_maps(backbone: Backbone, data: Category, fit: Fit) -> Tensor:
     """n d h w: the normal images of a set as the first stage leaves them, on the CPU."""
     stages = staged(backbone)
     first = stages.segments()[0]
     images = (
-        [open_image(path) for path in data.train[start : start + READ]]
+        [normal.open() for normal in data.train[start : start + READ]]
         for start in range(0, len(data.train), READ)
     )
     return torch.cat(

@@ -1,0 +1,85 @@
+"""A category of a data set: normal images to draw shots from, and labelled test images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inctrl.data.stored import Stored
+from inctrl.errors import MissingData, UsageError
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where the anomalous pixels of an image are: those of the mask that are brighter than `above`.
+
+    Sets differ: MVTec AD marks with 255, VisA with the number of the defect.
+    """
+
+    image: Stored
+    above: int = 127
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test image: its label, the kind of its defect, and its mask where the source has one."""
+
+    image: Stored
+    anomalous: bool
+    kind: str = ""
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Category:
+    """Normal training images and labelled test images, each in an order that files alone decide.
+
+    dataset   the data set that it is of
+    item      what the images show, in words for sentences about it; default: the name
+    root      the folder that names of images are told from
+    """
+
+    dataset: str
+    name: str
+    train: tuple[Stored, ...]
+    test: tuple[Sample, ...]
+    root: Path
+    item: str = ""
+
+    @property
+    def words(self) -> str:
+        return self.item or self.name
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether every anomalous image has a mask, so that pixels can be evaluated."""
+        anomalous = [sample for sample in self.test if sample.anomalous]
+        return bool(anomalous) and all(sample.mask for sample in anomalous)
+
+    def short(self, image: Stored) -> str:
+        """The name of an image of this category, told from `root`, with forward slashes."""
+        return image.name.removeprefix(str(self.root)).lstrip("/\\").replace("\\", "/")
+
+    def draw(self, k: int, seed: int) -> list[int]:
+        """The k shots of a seed, as indices of `train`; draws of one seed are nested in k."""
+        if k > len(self.train):
+            raise UsageError(
+                f"category {self.name!r} has {len(self.train)} normal training images, not {k}; "
+                "ask for fewer shots"
+            )
+        order = np.random.default_rng(seed).permutation(len(self.train))
+        return [int(i) for i in order[:k]]
+
+
+def read_mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The anomalous pixels of a sample, H W; a normal image has none."""
+    if sample.mask is None:
+        return np.zeros(size, dtype=bool)
+    mask: NDArray[np.bool_] = sample.mask.image.open().rgb.max(axis=2) > sample.mask.above
+    if mask.shape != size:
+        raise MissingData(
+            f"mask {sample.mask.image.name!r} is {mask.shape}, its image {size}; "
+            "download the set again"
+        )
+    return mask

@@ -1,0 +1,88 @@
+"""An image where a data set keeps it: a file, a part of one, or a record among many in a file."""
+
+import gzip
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from inctrl.errors import MissingData
+from inctrl.images import Image, Picture, Window, decode, develop
+from inctrl.types import Box
+
+
+@dataclass(frozen=True)
+class Record:
+    """Bytes of a file that are an image of 8 bits: the `index`-th, from byte `start` on.
+
+    shape    H W or H W 3
+    planar   the channels lie one after the other, not pixel by pixel
+    """
+
+    index: int
+    start: int
+    shape: tuple[int, ...]
+    planar: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image of a data set; `open` reads it.
+
+    group   what images may share without being equal (a patient, a slide, a part): shots and test
+            images of one group would make a test too easy
+    """
+
+    file: Path
+    part: Box | Record | None = None
+    group: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The path, and what of the file it is."""
+        if isinstance(self.part, Box):
+            box = self.part
+            return f"{self.file}[{box.left},{box.top},{box.right},{box.bottom}]"
+        return str(self.file) if self.part is None else f"{self.file}[{self.part.index}]"
+
+    def decode(self) -> Picture:
+        """Raises UnreadableImage or MissingData, naming the file."""
+        if self.part is None:
+            return decode(self.file)
+        if isinstance(self.part, Box):
+            box, whole = self.part, _whole(self.file)
+            cut = whole.pixels[box.top : box.bottom, box.left : box.right]
+            return replace(whole, pixels=cut, name=self.name)
+        return decode(_record(self.file, self.part), self.name)
+
+    def open(self, window: Window | None = None) -> Image:
+        """The image in 8 bits; `window` is for those stored in more."""
+        return develop(self.decode(), window)
+
+
+@lru_cache(maxsize=4)
+def _whole(file: Path) -> Picture:
+    """Kept for the other tiles of the same file."""
+    return decode(file)
+
+
+@lru_cache(maxsize=2)
+def _bytes(file: Path) -> bytes:
+    """Kept for the other records of the same file."""
+    try:
+        return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError) as error:
+        raise MissingData(f"{str(file)!r} cannot be read ({error}); download it again") from None
+
+
+def _record(file: Path, part: Record) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    size = int(np.prod(part.shape))
+    data = _bytes(file)[part.start : part.start + size]
+    if len(data) < size:
+        raise MissingData(f"{str(file)!r} ends before image {part.index}; download it again")
+    pixels = np.frombuffer(data, dtype=np.uint8)
+    if part.planar:
+        height, width, channels = part.shape
+        return pixels.reshape(channels, height, width).transpose(1, 2, 0)
+    return pixels.reshape(part.shape)
