@@ -1,6 +1,7 @@
-"""Training: the program that makes the weights of `tiny`, and the loops of `inctrl train`.
+"""Training: what `inctrl train` runs.
 
+fusion.py           InCTRL's bottleneck and heads, on episodes of labelled images
 prompt_context.py   CoOp's prompts, on labelled images of other items
 registration.py     RegAD's registration, on normal images of other items
-all others          the embedded backbone's text side (`python -m inctrl.training`)
+tiny/               the program that makes the embedded backbone's text side
 """

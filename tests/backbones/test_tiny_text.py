@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
-from training.tiny_teacher import write_teacher
+from training.tiny.tiny_teacher import write_teacher
 
 from inctrl.backbones.tiny import text
 from inctrl.backbones.tiny.text import (
@@ -25,8 +25,8 @@ from inctrl.backbones.tiny.text import (
 )
 from inctrl.errors import InvalidFile, MissingModel
 from inctrl.tensorfiles import read_part
-from inctrl.training import vocabulary
-from inctrl.training.distil import configuration
+from inctrl.training.tiny import vocabulary
+from inctrl.training.tiny.distil import configuration
 
 SENTENCES = ["", "a dog", "a photo of a damaged bottle with a scratch", "x " * 100]
 

@@ -37,7 +37,7 @@ PREFIX = "joint."
 
 
 class JointSpace(nn.Module):
-    """The heads; they are trained by inctrl/training (content.py, state.py) on frozen features."""
+    """The heads; inctrl/training/tiny (content.py, state.py) trains them on frozen features."""
 
     mean: Tensor
     deviation: Tensor

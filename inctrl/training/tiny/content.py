@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from inctrl.backbones.tiny.joint import JointSpace
 from inctrl.maths.neighbours import unit
-from inctrl.training.recipe import Recipe
-from inctrl.training.shards import Captioned
-from inctrl.training.splits import MATERIALS, Split
-from inctrl.training.words import class_labels, with_article
+from inctrl.training.tiny.recipe import Recipe
+from inctrl.training.tiny.shards import Captioned
+from inctrl.training.tiny.splits import MATERIALS, Split
+from inctrl.training.tiny.words import class_labels, with_article
 
 Encoder = Callable[[Sequence[str]], Tensor]
 """n sentences -> n MEANING, unit length."""

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inctrl.backbones.tiny.joint import DAMAGED, FLAWLESS, NEUTRAL, JointSpace
-from inctrl.training.content import Encoder
-from inctrl.training.grammar import caption, label, lexicon, material, state
-from inctrl.training.image_features import ImageFeatures
-from inctrl.training.recipe import Recipe
-from inctrl.training.words import class_names, held_out_words, lists
+from inctrl.training.tiny.content import Encoder
+from inctrl.training.tiny.grammar import caption, label, lexicon, material, state
+from inctrl.training.tiny.image_features import ImageFeatures
+from inctrl.training.tiny.recipe import Recipe
+from inctrl.training.tiny.words import class_names, held_out_words, lists
 
 MEDICAL = 0.25
 """Share of the sentences on a state that are about medical things."""

@@ -17,8 +17,8 @@ from inctrl.data.defects import damage_any
 from inctrl.images import Image, open_image
 from inctrl.maths.statistics import image_statistics
 from inctrl.protocols import Backbone
-from inctrl.training.shards import Captioned, read_images, share
-from inctrl.training.splits import HELD_OUT_KINDS, SEEN_KINDS, Split
+from inctrl.training.tiny.shards import Captioned, read_images, share
+from inctrl.training.tiny.splits import HELD_OUT_KINDS, SEEN_KINDS, Split
 
 CHUNK = 128
 VERSIONS = 4

@@ -28,15 +28,15 @@ from inctrl.backbones.tiny.tower import load_tower
 from inctrl.backbones.weights import resolved_device
 from inctrl.errors import UsageError
 from inctrl.tensorfiles import read_state
-from inctrl.training import image_features
-from inctrl.training.content import train_content
-from inctrl.training.distil import LEXICON, train_text_tower
-from inctrl.training.recipe import SMOKE, Recipe
-from inctrl.training.sentences import inspected
-from inctrl.training.shards import Captioned, read_records
-from inctrl.training.splits import Split
-from inctrl.training.state import forget_state, state_sentences, train_damage, train_wording
-from inctrl.training.vocabulary import frequent_words
+from inctrl.training.tiny import image_features
+from inctrl.training.tiny.content import train_content
+from inctrl.training.tiny.distil import LEXICON, train_text_tower
+from inctrl.training.tiny.recipe import SMOKE, Recipe
+from inctrl.training.tiny.sentences import inspected
+from inctrl.training.tiny.shards import Captioned, read_records
+from inctrl.training.tiny.splits import Split
+from inctrl.training.tiny.state import forget_state, state_sentences, train_damage, train_wording
+from inctrl.training.tiny.vocabulary import frequent_words
 
 RECORD = "training.json"
 LOG = "log.jsonl"

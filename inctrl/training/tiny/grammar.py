@@ -7,7 +7,7 @@ the state of a thing all occur often; nothing is learnt from any caption.
 from collections.abc import Sequence
 from random import Random
 
-from inctrl.training.words import does, doing, lists, plural, with_article
+from inctrl.training.tiny.words import does, doing, lists, plural, with_article
 
 
 def person(r: Random) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from inctrl.training.card import TERMS, card
-from inctrl.training.quality import Figure
-from inctrl.training.recipe import Recipe
-from inctrl.training.shards import FREE
+from inctrl.training.tiny.card import TERMS, card
+from inctrl.training.tiny.quality import Figure
+from inctrl.training.tiny.recipe import Recipe
+from inctrl.training.tiny.shards import FREE
 
 FIGURES = {
     "textures": Figure(81.24, 1.26, 1234),

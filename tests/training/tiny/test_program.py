@@ -1,4 +1,4 @@
-"""The whole training program, `python -m inctrl.training`, on a few drawn images."""
+"""The whole training program, `python -m inctrl.training.tiny`, on a few drawn images."""
 
 import json
 import re
@@ -14,19 +14,19 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file
-from training.tiny_shards import drawn, rows_of, write_rows, write_shards
-from training.tiny_teacher import write_teacher
+from training.tiny.tiny_shards import drawn, rows_of, write_rows, write_shards
+from training.tiny.tiny_teacher import write_teacher
 
 from inctrl.backbones import load_backbone
 from inctrl.backbones.tiny import tower
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS
 from inctrl.cli.main import run as inctrl
-from inctrl.training import __main__ as program_main
-from inctrl.training import distil, image_features, quality, textloop
-from inctrl.training.program import STANDARDS
-from inctrl.training.recipe import SMOKE
-from inctrl.training.shards import read_images
-from inctrl.training.state import FORGOTTEN
+from inctrl.training.tiny import __main__ as program_main
+from inctrl.training.tiny import distil, image_features, quality, textloop
+from inctrl.training.tiny.program import STANDARDS
+from inctrl.training.tiny.recipe import SMOKE
+from inctrl.training.tiny.shards import read_images
+from inctrl.training.tiny.state import FORGOTTEN
 
 SIZE = 64
 Inputs = tuple[Path, Path]
@@ -58,7 +58,7 @@ def main(out: Path, shards: Path, teacher: Path | None, *flags: str) -> int:
     taught = ["--teacher", str(teacher)] if teacher else []
     arguments = [str(out), "--shards", str(shards), *taught, "--device", "cpu", *flags]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["inctrl.training", *arguments])
+        patch.setattr(sys, "argv", ["inctrl.training.tiny", *arguments])
         return program_main.main()
 
 
@@ -237,14 +237,14 @@ def unfinished(copy: Path) -> Path:
 
 def test_another_recipe_is_refused_in_one_line(inputs: Inputs, unfinished: Path) -> None:
     shards, teacher = map(str, inputs)
-    command = [sys.executable, "-m", "inctrl.training", str(unfinished), "--shards", shards]
+    command = [sys.executable, "-m", "inctrl.training.tiny", str(unfinished), "--shards", shards]
     done = subprocess.run(
         [*command, "--teacher", teacher, "--device", "cpu"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("inctrl.training: ")
+    assert done.stderr.startswith("inctrl.training.tiny: ")
     assert "another recipe" in done.stderr
     assert "give a fresh folder" in done.stderr
     assert not (unfinished / WEIGHTS).exists()

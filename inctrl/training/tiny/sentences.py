@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from inctrl.training.grammar import caption, label, lexicon, material, state
-from inctrl.training.shards import Captioned
-from inctrl.training.words import class_names, held_out_words, lists
+from inctrl.training.tiny.grammar import caption, label, lexicon, material, state
+from inctrl.training.tiny.shards import Captioned
+from inctrl.training.tiny.words import class_names, held_out_words, lists
 
 SIZES = {
     "states": 15000,  # pairs: flawless and damaged

@@ -17,7 +17,9 @@ VOWELS = "aeiou"
 def lists() -> dict[str, Any]:
     """What `words.toml` holds: table -> name -> words."""
     try:
-        return tomllib.loads(files("inctrl.training").joinpath("words.toml").read_text("utf-8"))
+        return tomllib.loads(
+            files("inctrl.training.tiny").joinpath("words.toml").read_text("utf-8")
+        )
     except (OSError, ValueError) as error:
         raise InvalidFile(
             f"the word lists of the training sentences cannot be read ({error}); reinstall inctrl"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inctrl.data.defects import KINDS
-from inctrl.training.shards import Captioned, held_out_names, share
+from inctrl.training.tiny.shards import Captioned, held_out_names, share
 
 OBJECTS, MATERIALS = "caltech101", "ambientcg"
 HELD_OUT_KINDS = ("crack", "dent", "fibre", "missing")

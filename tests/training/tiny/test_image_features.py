@@ -8,15 +8,15 @@ import pytest
 import torch
 from fakes import FakeBackbone
 from numpy.typing import NDArray
-from training.tiny_shards import free_records, write_shards
+from training.tiny.tiny_shards import free_records, write_shards
 
 from inctrl.data.defects import Damaged, damage_any
 from inctrl.images import Image
 from inctrl.maths.statistics import image_statistics
-from inctrl.training import image_features
-from inctrl.training.image_features import VERSIONS, ImageFeatures, extract, load, versions
-from inctrl.training.shards import Captioned, read_images
-from inctrl.training.splits import HELD_OUT_KINDS, SEEN_KINDS, Split
+from inctrl.training.tiny import image_features
+from inctrl.training.tiny.image_features import VERSIONS, ImageFeatures, extract, load, versions
+from inctrl.training.tiny.shards import Captioned, read_images
+from inctrl.training.tiny.splits import HELD_OUT_KINDS, SEEN_KINDS, Split
 
 CHUNK = 8
 

@@ -10,18 +10,18 @@ from rich.progress import Progress
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch.nn.functional import normalize
-from training.tiny_teacher import write_captions, write_teacher
+from training.tiny.tiny_teacher import write_captions, write_teacher
 
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower
 from inctrl.errors import MissingModel, UsageError
-from inctrl.training import distil, probe, textloop, vocabulary
-from inctrl.training.distil import train_text_tower
-from inctrl.training.sentences import captions_of, corpus
-from inctrl.training.shards import Captioned, read_records
-from inctrl.training.teacher import encode
-from inctrl.training.textloop import Plan, batch_rows, learning_rate, losses
-from inctrl.training.textspace import TextSpace
-from inctrl.training.words import does, doing, held_out_words, lists, plural, with_article
+from inctrl.training.tiny import distil, probe, textloop, vocabulary
+from inctrl.training.tiny.distil import train_text_tower
+from inctrl.training.tiny.sentences import captions_of, corpus
+from inctrl.training.tiny.shards import Captioned, read_records
+from inctrl.training.tiny.teacher import encode
+from inctrl.training.tiny.textloop import Plan, batch_rows, learning_rate, losses
+from inctrl.training.tiny.textspace import TextSpace
+from inctrl.training.tiny.words import does, doing, held_out_words, lists, plural, with_article
 
 STEPS, BATCH = 12, 16
 
@@ -179,7 +179,7 @@ def test_the_teacher_is_asked_once(
 ) -> None:
     device, sentences = torch.device("cpu"), ["a dog", "a photo of a damaged bottle", ""]
     first = encode(files[0], sentences, tmp_path, device)
-    monkeypatch.setattr("inctrl.training.teacher._run", None)
+    monkeypatch.setattr("inctrl.training.tiny.teacher._run", None)
     assert torch.equal(encode(files[0], sentences, tmp_path, device), first)
     assert torch.allclose(first.norm(dim=1), torch.ones(3), atol=1e-3)
 

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from inctrl.training.grammar import state
-from inctrl.training.words import lists
+from inctrl.training.tiny.grammar import state
+from inctrl.training.tiny.words import lists
 
 FITTED, TESTED = 1200, 800
 TEMPLATES = slice(3, 25)

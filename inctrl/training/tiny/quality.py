@@ -20,11 +20,11 @@ from inctrl.images import Image
 from inctrl.maths.neighbours import unit
 from inctrl.prompting import Bank, load_bank, prototypes
 from inctrl.protocols import Backbone
-from inctrl.training.content import label_sentences
-from inctrl.training.image_features import versions
-from inctrl.training.shards import Captioned, read_images, share
-from inctrl.training.splits import MATERIALS, OBJECTS, Split, tests_material
-from inctrl.training.words import class_names
+from inctrl.training.tiny.content import label_sentences
+from inctrl.training.tiny.image_features import versions
+from inctrl.training.tiny.shards import Captioned, read_images, share
+from inctrl.training.tiny.splits import MATERIALS, OBJECTS, Split, tests_material
+from inctrl.training.tiny.words import class_names
 
 BATCH = 16
 PAIRS = 250

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 
 from inctrl.data.defects import KINDS
-from inctrl.training import splits
-from inctrl.training.shards import Captioned
-from inctrl.training.splits import (
+from inctrl.training.tiny import splits
+from inctrl.training.tiny.shards import Captioned
+from inctrl.training.tiny.splits import (
     HELD_OUT_KINDS,
     HELD_OUT_MATERIALS,
     HELD_OUT_OBJECTS,

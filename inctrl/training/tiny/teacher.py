@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from inctrl.errors import InvalidFile, MissingModel
-from inctrl.training.precision import autocast
-from inctrl.training.vocabulary import teacher_tokenizer
+from inctrl.training.tiny.precision import autocast
+from inctrl.training.tiny.vocabulary import teacher_tokenizer
 
 BATCH = 256
 LONGEST = 128

@@ -10,15 +10,15 @@ import pytest
 import torch
 from fakes import FakeBackbone
 from torch import Tensor
-from training.tiny_shards import MATERIALS, OBJECTS, write_shards
+from training.tiny.tiny_shards import MATERIALS, OBJECTS, write_shards
 
 from inctrl.images import Image
 from inctrl.prompting import load_bank
-from inctrl.training import quality, splits
-from inctrl.training.image_features import versions
-from inctrl.training.quality import Figure, measure, on_sets
-from inctrl.training.shards import Captioned, read_images, read_records
-from inctrl.training.splits import Split
+from inctrl.training.tiny import quality, splits
+from inctrl.training.tiny.image_features import versions
+from inctrl.training.tiny.quality import Figure, measure, on_sets
+from inctrl.training.tiny.shards import Captioned, read_images, read_records
+from inctrl.training.tiny.splits import Split
 from inctrl.types import Features, Fit
 
 LABELS = (*OBJECTS, *MATERIALS)

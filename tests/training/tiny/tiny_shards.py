@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 from scipy import ndimage
 
-from inctrl.training.shards import Captioned, read_records
+from inctrl.training.tiny.shards import Captioned, read_records
 
 OBJECTS = ("accordion", "barrel", "teapot", "umbrella")
 MATERIALS = ("bark", "concrete", "leather", "marble")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from training.tiny_shards import drawn, rows_of, store, write_shards
+from training.tiny.tiny_shards import drawn, rows_of, store, write_shards
 
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import open_image
-from inctrl.training.shards import (
+from inctrl.training.tiny.shards import (
     FREE,
     Captioned,
     held_out_names,

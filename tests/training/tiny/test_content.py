@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from training.tiny_shards import MATERIALS, OBJECTS, write_shards
+from training.tiny.tiny_shards import MATERIALS, OBJECTS, write_shards
 
 from inctrl.backbones.tiny.joint import CLASSES, MEANING, POOLED, JointSpace
-from inctrl.training import content
-from inctrl.training.content import label_sentences, pseudo_images, train_content
-from inctrl.training.recipe import Recipe
-from inctrl.training.shards import Captioned, read_records
-from inctrl.training.splits import Split
-from inctrl.training.words import class_labels
+from inctrl.training.tiny import content
+from inctrl.training.tiny.content import label_sentences, pseudo_images, train_content
+from inctrl.training.tiny.recipe import Recipe
+from inctrl.training.tiny.shards import Captioned, read_records
+from inctrl.training.tiny.splits import Split
+from inctrl.training.tiny.words import class_labels
 
 RECIPE = Recipe(content_steps=150, content_rate=2e-3, batch=16)
 

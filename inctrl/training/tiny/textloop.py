@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from inctrl.backbones.tiny.text import encode, padded
 from inctrl.errors import UsageError
-from inctrl.training.precision import autocast
+from inctrl.training.tiny.precision import autocast
 
 LEARNING_RATE = 1e-3
 WARM_UP = 0.06

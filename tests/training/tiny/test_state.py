@@ -21,11 +21,11 @@ from inctrl.backbones.tiny.joint import (
     VOTES,
     JointSpace,
 )
-from inctrl.training import state
-from inctrl.training.image_features import ImageFeatures
-from inctrl.training.recipe import Recipe
-from inctrl.training.sentences import inspected
-from inctrl.training.state import (
+from inctrl.training.tiny import state
+from inctrl.training.tiny.image_features import ImageFeatures
+from inctrl.training.tiny.recipe import Recipe
+from inctrl.training.tiny.sentences import inspected
+from inctrl.training.tiny.state import (
     FORGOTTEN,
     StateSentences,
     forget_state,
@@ -33,7 +33,7 @@ from inctrl.training.state import (
     train_damage,
     train_wording,
 )
-from inctrl.training.words import held_out_words, lists
+from inctrl.training.tiny.words import held_out_words, lists
 
 RECIPE = Recipe(
     damage_steps=30, wording_steps=150, wording_rate=1e-2, batch=32, statistic_noise=0.3

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inctrl.training.distil import STEPS
+from inctrl.training.tiny.distil import STEPS
 
 
 @dataclass(frozen=True)

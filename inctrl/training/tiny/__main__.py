@@ -1,4 +1,4 @@
-"""Make the text side of `tiny`: `python -m inctrl.training OUT --shards DIR --teacher DIR`.
+"""Make the text side of `tiny`: `python -m inctrl.training.tiny OUT --shards DIR --teacher DIR`.
 
 OUT gets weights.safetensors, the configuration and the tokenizer for open_clip, and the model card
 README.md; `--backbone tiny:OUT` uses them. A killed run goes on where it was. On a finished OUT
@@ -18,11 +18,11 @@ from rich.progress import Progress
 from inctrl.backbones import load_backbone
 from inctrl.backbones.tiny.text import WEIGHTS
 from inctrl.errors import InctrlError, UsageError
-from inctrl.training import quality
-from inctrl.training.card import card
-from inctrl.training.program import RECORD, Job, train
-from inctrl.training.recipe import SMOKE, Recipe
-from inctrl.training.shards import FREE, read_records
+from inctrl.training.tiny import quality
+from inctrl.training.tiny.card import card
+from inctrl.training.tiny.program import RECORD, Job, train
+from inctrl.training.tiny.recipe import SMOKE, Recipe
+from inctrl.training.tiny.shards import FREE, read_records
 
 SMOKED = 60
 """Images that a smoke run measures on, or a few more."""
@@ -34,13 +34,13 @@ def main() -> int:
     try:
         run(args)
     except InctrlError as error:
-        sys.stderr.write(f"inctrl.training: {error}\n")
+        sys.stderr.write(f"inctrl.training.tiny: {error}\n")
         return error.exit_code
     return 0
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m inctrl.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m inctrl.training.tiny", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write; a finished one is measured again")
     parser.add_argument(
         "--shards",

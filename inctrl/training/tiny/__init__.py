@@ -1,0 +1,1 @@
+"""The program that makes the text side of the embedded backbone."""
