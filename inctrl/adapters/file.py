@@ -37,6 +37,7 @@ class AdapterConfig:
     shape    what its module is built with: sizes by name
     text     whether it was trained with a text prior
     shots    numbers of shots it was trained with
+    recipe   how it was trained, by name
     """
 
     kind: str
@@ -51,6 +52,7 @@ class AdapterConfig:
     data: str = ""
     seed: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     licence: str = ""
     version: int = VERSION

@@ -1,10 +1,12 @@
 """InCTRL's trained part: the bottleneck and the two heads, and how they fuse the residuals."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from inctrl.adapters.bottleneck import Bottleneck
+from inctrl.adapters.pixel_head import PixelHead
 from inctrl.adapters.residual_head import ResidualHead
 from inctrl.maths.residuals import image_residual
 
@@ -23,17 +25,25 @@ class FusedScores:
 class InCTRLFusion(nn.Module):
     """score = (head_map(M + s_i + s_t) + max M) / 2 (InCTRL section 3.4, as released).
 
-    embed       width e of the image token
-    positions   number n of positions of the residual map
+    embed         width e of the image token
+    positions     number n of positions of the residual map
+    pixel_layers  number of layers that a map of probabilities is made from; 0: there is none
     """
 
-    def __init__(self, embed: int, positions: int) -> None:
+    def __init__(self, embed: int, positions: int, pixel_layers: int = 0) -> None:
         super().__init__()
         self.embed = embed
         self.positions = positions
+        self.pixel_head = PixelHead(pixel_layers) if pixel_layers else None
         self.bottleneck = Bottleneck(embed)
         self.image_head = ResidualHead(embed)
         self.map_head = ResidualHead(positions)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What it was built with."""
+        sizes = {"embed": self.embed, "positions": self.positions}
+        return sizes | ({"pixel_layers": self.pixel_head.layers} if self.pixel_head else {})
 
     def forward(
         self, residuals: Tensor, query: Tensor, shots: Tensor, text: Tensor | None

@@ -91,7 +91,7 @@ def run_import(args: argparse.Namespace) -> int:
         fingerprint=backbone.fingerprint,
         image_size=backbone.image_size,
         layers=backbone.layers,
-        shape={"embed": fusion.embed, "positions": fusion.positions},
+        shape=fusion.shape,
         text=True,
         fit="crop",
         shots=tuple(args.shots or ()),

@@ -21,10 +21,9 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         nargs="+",
         action="extend",
-        type=Path,
         required=True,
-        metavar="DIR",
-        help="labelled sets (train/good, test/good, test/DEFECT), or folders of them",
+        metavar="[LAYOUT:]PATH",
+        help="data sets in a layout that `inctrl data` lists",
     )
     data.add_argument(
         "--exclude", nargs="+", action="extend", default=[], metavar="SET", help="sets to leave out"
@@ -53,12 +52,15 @@ def seed(text: str) -> int:
     return number
 
 
-def chosen_sets(args: argparse.Namespace) -> "list[Category]":
-    """The sets of --data without those of --exclude."""
+def chosen_sets(args: argparse.Namespace, *, labelled: bool = True) -> "list[Category]":
+    """The sets of --data without those of --exclude.
+
+    labelled   sets without test images are refused
+    """
     from inctrl.data.sources import read_data
     from inctrl.registry import unknown
 
-    found = [data for root in args.data for data in read_data(root)]
+    found = [data for root in args.data for data in read_data(root, labelled=labelled)]
     names = {data.name for data in found}
     for name in args.exclude:
         if name not in names:

@@ -15,7 +15,7 @@ from torch import Tensor
 from inctrl.adapters.fusion import FusedScores, InCTRLFusion
 from inctrl.detectors.options import refuse_unlisted
 from inctrl.errors import ContextMismatch
-from inctrl.maths.grids import mean_map
+from inctrl.maths.grids import mean_map, on_one_grid
 from inctrl.maths.grouping import released_grouping
 from inctrl.maths.neighbours import nearest_patch, unit
 from inctrl.maths.residuals import patch_residuals
@@ -56,12 +56,16 @@ class Episode:
 
 @dataclass(frozen=True, eq=False)
 class EpisodeScores:
-    """layer_maps one b h w a layer; patch_map b h w; text b or None; the fused scores."""
+    """layer_maps one b h w a layer; patch_map b h w, their mean; text b or None; the fused scores.
+
+    pixels   b h w, the probabilities of the pixel head; None without one
+    """
 
     layer_maps: tuple[Tensor, ...]
     patch_map: Tensor
     text: Tensor | None
     fused: FusedScores
+    pixels: Tensor | None = None
 
 
 def compare(
@@ -79,7 +83,8 @@ def compare(
     if episode.prototypes is not None:
         text = anomalous_probability(episode.query_tokens, episode.prototypes)
     fused = fusion(patch_map.flatten(1), episode.query_tokens, episode.shot_tokens, text)
-    return EpisodeScores(layer_maps, patch_map, text, fused)
+    pixels = fusion.pixel_head(on_one_grid(layer_maps)) if fusion.pixel_head else None
+    return EpisodeScores(layer_maps, patch_map, text, fused, pixels)
 
 
 def _scrambled(episode: Episode) -> Episode:
@@ -145,7 +150,8 @@ class InCTRL:
             context.prototypes,
         )
         scores = compare(self._fusion, episode, cast(Grouping, self._options.grouping))
-        return Prediction(score=scores.fused.final, anomaly_map=scores.patch_map)
+        shown = scores.patch_map if scores.pixels is None else scores.pixels
+        return Prediction(score=scores.fused.final, anomaly_map=shown)
 
     def nearest(self, query: Features, context: InCTRLContext, cell: tuple[int, int]) -> Match:
         """By the first layer, whose cells are the map's."""

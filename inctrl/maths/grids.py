@@ -14,10 +14,15 @@ def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(values[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
+def on_one_grid(maps: Sequence[Tensor]) -> Tensor:
+    """l maps b h w -> b l H W, on the grid of the first one."""
+    size = (maps[0].shape[-2], maps[0].shape[-1])
+    return torch.stack([resize_map(m, size) for m in maps], dim=1)
+
+
 def mean_map(maps: Sequence[Tensor]) -> Tensor:
     """Equal-weight mean of maps b h w on the grid of the first one."""
-    size = (maps[0].shape[-2], maps[0].shape[-1])
-    return torch.stack([resize_map(m, size) for m in maps]).mean(dim=0)
+    return on_one_grid(maps).mean(dim=1)
 
 
 def repeat_concat(layers: Sequence[Tensor]) -> Tensor:

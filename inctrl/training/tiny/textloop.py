@@ -1,6 +1,5 @@
 """The loop of the distillation: batches by seed and step, checkpoints, a log; resumable."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from inctrl.backbones.tiny.text import encode, padded
-from inctrl.errors import UsageError
+from inctrl.training import checkpoint
 from inctrl.training.tiny.precision import autocast
 
 LEARNING_RATE = 1e-3
@@ -54,17 +53,21 @@ def distil(
     """
     model.train().to(device)
     optimiser = _optimiser(model)
-    step = _resume(model, optimiser, plan, folder)
-    log, began = folder / "log.jsonl", time.monotonic()
-    _keep_until(log, step)
+    step, began = 0, time.monotonic()
+    found = checkpoint.load(folder, plan.identity)
+    if found is not None:
+        step, states = found
+        model.load_state_dict(states["model"])
+        optimiser.load_state_dict(states["optimiser"])
+    checkpoint.keep_until(folder, step)
     while step < plan.steps:
         rows = batch_rows([len(t) for t in tokens], plan, step)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, plan.steps)
         batch = padded([tokens[i] for i in rows]).to(device)
         with autocast(device):
-            found = encode(model, batch)
-        cosine, pairs = losses(normalize(found.float(), dim=-1), targets[rows].to(device))
+            embedded = encode(model, batch)
+        cosine, pairs = losses(normalize(embedded.float(), dim=-1), targets[rows].to(device))
         optimiser.zero_grad()
         (cosine + PAIRS * pairs).backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -73,9 +76,11 @@ def distil(
         tick(step)
         if step % plan.log_every == 0 or step == plan.steps:
             seconds = round(time.monotonic() - began, 1)
-            _append(log, step, cosine.item(), pairs.item(), plan.steps, seconds)
+            row = _row(step, cosine.item(), pairs.item(), plan.steps, seconds)
+            checkpoint.log(folder, row)
         if step % plan.save_every == 0 and step < plan.steps:
-            _save(model, optimiser, step, plan, folder)
+            states = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpoint.save(folder, plan.identity, step, states)
 
 
 def losses(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,43 +121,11 @@ def _optimiser(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98))
 
 
-def _save(model: nn.Module, optimiser: Any, step: int, plan: Plan, folder: Path) -> None:
-    partial = folder / "checkpoint.partial"
-    states = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save({**states, "step": step, "identity": plan.identity}, partial)
-    partial.replace(folder / "checkpoint.pt")
-
-
-def _resume(model: nn.Module, optimiser: Any, plan: Plan, folder: Path) -> int:
-    """The step to go on from; model and optimiser are set to it."""
-    file = folder / "checkpoint.pt"
-    if not file.is_file():
-        return 0
-    stored = torch.load(file, map_location="cpu", weights_only=True)
-    if stored["identity"] != plan.identity:
-        raise UsageError(
-            f"{str(file)!r} is of a run with other settings or sentences; "
-            "delete it to begin anew, or choose another folder"
-        )
-    model.load_state_dict(stored["model"])
-    optimiser.load_state_dict(stored["optimiser"])
-    return int(stored["step"])
-
-
-def _append(log: Path, step: int, cosine: float, pairs: float, steps: int, seconds: float) -> None:
-    row = {
+def _row(step: int, cosine: float, pairs: float, steps: int, seconds: float) -> dict[str, float]:
+    return {
         "step": step,
         "cosine_loss": round(cosine, 6),
         "pair_loss": round(pairs, 6),
         "learning_rate": round(learning_rate(step - 1, steps), 8),
         "seconds": seconds,
     }
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def _keep_until(log: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint that the run goes on from."""
-    lines = log.read_text(encoding="utf-8").splitlines() if step and log.is_file() else []
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    log.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

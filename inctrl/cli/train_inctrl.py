@@ -1,0 +1,206 @@
+"""`inctrl train inctrl`: train InCTRL's adapter on labelled sets (CVPR 2024), for any item.
+
+All images of the sets are examples: normal ones and, where a set has none that are anomalous, ones
+with drawn defects. Sets of the items that will be inspected do not belong among them. A training
+that was killed goes on where it was when the same command is given again, with the same result.
+Several processes train as one: `torchrun --nproc-per-node N -m inctrl train ...`.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.output import say
+from inctrl.cli.train_options import (
+    add_seed_and_fit,
+    add_set_options,
+    chosen_sets,
+    fresh_folder,
+    tracked,
+)
+from inctrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from inctrl.training.fusion import Objective
+    from inctrl.training.job import Job
+    from inctrl.training.recipe import Recipe
+
+EXAMPLES = """examples:
+  inctrl train --data sets/ --exclude hazelnut --shots 2 4 8 --name mine
+  inctrl train --data visa:VisA --hold-out candle --patience 3 --pixels 1 --name industrial
+  inctrl detect incoming/ --normal good/ --adapter mine
+"""
+
+
+def register(methods: "argparse._SubParsersAction[Any]") -> None:
+    parser = methods.add_parser(
+        "inctrl",
+        help="InCTRL's bottleneck and heads, for any item (the default method)",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_set_options(parser)
+    _add_example_options(parser)
+    _add_training_options(parser)
+    add_backbone_options(parser)
+    add_common_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_example_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is learned from")
+    group.add_argument(
+        "--hold-out", metavar="SET", help="a set that is not trained on and tells the best epoch"
+    )
+    group.add_argument(
+        "--synthetic",
+        choices=("auto", "all", "none"),
+        default="auto",
+        help="draw defects on the normal images of sets without anomalous ones, of all, or of none "
+        "(default: auto)",
+    )
+    group.add_argument(
+        "--versions", type=int, default=2, help="drawn defects of each image (default: 2)"
+    )
+    group.add_argument("--no-text", action="store_true", help="train without the text prior")
+    group.add_argument(
+        "--domain", default="inctrl", help="sentence bank of the text prior (default: inctrl)"
+    )
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training")
+    group.add_argument("--epochs", type=int, default=10, help="default: 10")
+    group.add_argument("--steps", type=int, default=100, help="of an epoch (default: 100)")
+    group.add_argument("--batch", type=int, default=16, help="queries of a step (default: 16)")
+    group.add_argument(
+        "--shots", type=int, nargs="+", default=[2], metavar="K", help="drawn of these (default: 2)"
+    )
+    group.add_argument("--rate", type=float, default=1e-3, help="learning rate (default: 1e-3)")
+    group.add_argument("--decay", type=float, default=0.01, help="weight decay (default: 0.01)")
+    group.add_argument(
+        "--loss",
+        choices=("released", "focal", "bce"),
+        default="released",
+        help="released: focal, with the sigmoid taken twice (default)",
+    )
+    group.add_argument(
+        "--pixels", type=float, default=0.0, metavar="W", help="weight of the map's loss on masks"
+    )
+    group.add_argument(
+        "--grouping",
+        choices=("per_query", "released"),
+        default="per_query",
+        help="released: queries meet scrambled shots, as in the released code",
+    )
+    group.add_argument(
+        "--own-shots", action="store_true", help="a query may be its own shot, as released"
+    )
+    group.add_argument("--clip", type=float, default=0.0, help="longest gradient (default: any)")
+    group.add_argument(
+        "--patience", type=int, default=0, help="epochs without gain on --hold-out before the end"
+    )
+    group.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the losses there")
+    add_seed_and_fit(group, "first weights, defects")
+    group.add_argument(
+        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from inctrl.backbones.weights import resolved_device
+    from inctrl.inspector import Inspector
+    from inctrl.training.auxiliary import gather
+    from inctrl.training.job import Job
+    from inctrl.training.processes import joined
+
+    path, recipe, objective = fresh_folder(args), _recipe(args), _objective(args)
+    versions = 0 if args.synthetic == "none" else args.versions
+    auxiliary = gather(
+        chosen_sets(args, labelled=False),
+        args.hold_out,
+        versions,
+        everywhere=args.synthetic == "all",
+    )
+    auxiliary.episodes(recipe)  # what cannot be drawn is told before anything is encoded
+    with joined() as processes:
+        inspector = Inspector.load(
+            args.backbone,
+            domain=args.domain,
+            fit=args.fit,
+            image_size=args.image_size,
+            layers=args.layers,
+            device=args.device,
+            cache=args.cache,
+            allow_network=args.allow_network,
+        )
+        job = Job(
+            inspector,
+            auxiliary,
+            recipe,
+            objective,
+            path.with_name(f"{path.name}.training"),
+            not args.no_text,
+            processes,
+            resolved_device(args.device),
+        )
+        _run(job, path, args)
+    return 0
+
+
+def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
+    """Train, write the adapter, and clear away what a kill would have needed."""
+    from inctrl.adapters import file
+    from inctrl.training import job as program
+    from inctrl.training.board import board
+    from inctrl.training.card import card, config_of
+
+    quiet = args.quiet or not job.processes.first
+    with board(args.tensorboard if job.processes.first else None) as report:
+        trained = program.run(job, lambda parts, n, what: tracked(parts, n, what, quiet), report)
+    if job.processes.first:
+        config = config_of(job, trained)
+        file.save(path, config, trained.fusion, card(config, path.name, job, trained))
+        shutil.rmtree(job.work, ignore_errors=True)
+        say(f"{path}\n")
+
+
+def _recipe(args: argparse.Namespace) -> "Recipe":
+    from inctrl.training.recipe import Recipe
+
+    for name in ("epochs", "steps", "rate"):
+        if not getattr(args, name) > 0:
+            raise UsageError(f"--{name} {getattr(args, name)} is not a positive number")
+    for name in ("versions", "decay", "pixels", "clip", "patience"):
+        if not getattr(args, name) >= 0:
+            raise UsageError(f"--{name} {getattr(args, name)} is below 0")
+    if args.batch < 4 or args.batch % 2:
+        raise UsageError(
+            f"--batch {args.batch}: half of it is normal and half anomalous, and batch norm needs "
+            "more than a pair; give an even number from 4 on"
+        )
+    if min(args.shots) < 1:
+        raise UsageError(f"--shots {min(args.shots)} is not a positive number")
+    if args.patience and args.hold_out is None:
+        raise UsageError("--patience counts epochs without gain on a held-out set; give --hold-out")
+    return Recipe(
+        args.epochs,
+        args.steps,
+        args.batch,
+        tuple(dict.fromkeys(args.shots)),
+        args.rate,
+        args.decay,
+        args.own_shots,
+        args.clip,
+        args.patience,
+        args.seed,
+    )
+
+
+def _objective(args: argparse.Namespace) -> "Objective":
+    from inctrl.training.fusion import Objective
+
+    return Objective(args.loss, args.grouping, args.pixels)

@@ -1,0 +1,121 @@
+"""A training of InCTRL's adapter from the sets to the trained module; resumable as a whole.
+
+job = Job(inspector, gather(categories, ...), Recipe(), Objective(), work)
+trained = run(job)
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.inspector import Inspector
+from inctrl.training import checkpoint
+from inctrl.training.auxiliary import Auxiliary, encode_all, prototypes_of
+from inctrl.training.episodes import balanced
+from inctrl.training.fusion import FrozenLearner, Objective, new_fusion
+from inctrl.training.loop import ALONE, Row, Run, train
+from inctrl.training.processes import Processes
+from inctrl.training.recipe import Recipe
+from inctrl.wholefolder import told
+
+Follow = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Passes elements on, of which there are so many at the most, and shows how far it is."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that a training needs.
+
+    text     whether the text prior takes part, where the backbone has text
+    work     folder of the checkpoint and the log; a killed training goes on from there
+    device   where the fusion is trained
+    """
+
+    inspector: Inspector
+    auxiliary: Auxiliary
+    recipe: Recipe
+    objective: Objective
+    work: Path
+    text: bool = True
+    processes: Processes = ALONE
+    device: torch.device = CPU
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that the result depends on."""
+        parts = (
+            self.inspector.backbone.fingerprint,
+            self.inspector.fit_mode,
+            self.inspector.bank if self.text else None,
+            self.auxiliary.members,
+            self.auxiliary.words,
+            [(example.image.name, example.version) for example in self.auxiliary.examples],
+            self.recipe,
+            self.objective,
+            self.processes.size,
+        )
+        return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The module, a row for every epoch, and the epoch whose weights it has."""
+
+    fusion: InCTRLFusion
+    epochs: tuple[Row, ...]
+    kept: int
+
+
+def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None) -> Trained:
+    """Train, or go on; `report` is given every row of the loop that is new."""
+    with told(job.work):
+        job.work.mkdir(parents=True, exist_ok=True)
+    episodes, judged = job.auxiliary.episodes(job.recipe), job.auxiliary.judged(job.recipe)
+    learner = _learner(job, follow)
+    part = job.processes
+    training = Run(
+        job.work,
+        job.identity,
+        lambda step: balanced(episodes.step(step), part.rank, part.size),
+        (lambda: learner.auroc(judged)) if judged else None,
+        part,
+    )
+    steps = (row for row in train(learner, job.recipe, training) if not _reported(row, report))
+    for _ in follow(steps, job.recipe.epochs * job.recipe.steps, "training"):
+        continue
+    epochs = tuple(checkpoint.read_log(job.work)) if part.first else ()
+    return Trained(learner.module, epochs, kept_epoch(epochs))
+
+
+def kept_epoch(epochs: Sequence[Row]) -> int:
+    """The first of the best on the held-out set, or the last where none was held out; 0 of none."""
+    judged = [row for row in epochs if "held_out_auroc" in row]
+    best = max(judged, key=lambda row: row["held_out_auroc"], default=None)
+    found = best or (epochs[-1] if epochs else {"epoch": 0})
+    return int(found["epoch"])
+
+
+def _reported(row: Row, report: Callable[[Row], None]) -> bool:
+    """Whether a row is an epoch's and no step."""
+    report(row)
+    return "epoch" in row
+
+
+def _learner(job: Job, follow: Follow) -> FrozenLearner:
+    table = encode_all(
+        job.inspector,
+        job.auxiliary,
+        job.recipe.seed,
+        job.work,
+        job.processes,
+        lambda parts, total: follow(parts, total, "encoding"),
+    )
+    prototypes = prototypes_of(job.inspector, job.auxiliary) if job.text else None
+    fusion = new_fusion(table, job.objective, job.recipe.seed).to(job.device)
+    return FrozenLearner(fusion, table, prototypes, job.objective, job.device)
