@@ -1,6 +1,7 @@
 """The errors users meet: one root, and a leaf for each thing they can do about it.
 
 Every message is one line that names the file or argument, says what was seen and what to do.
+What needs lines of its own (an expected tree) is the error's `detail`.
 """
 
 
@@ -8,6 +9,7 @@ class InctrlError(Exception):
     """Root of all expected failures; `exit_code` is what the command line ends with."""
 
     exit_code = 1
+    detail = ""
 
 
 class UsageError(InctrlError):
@@ -29,9 +31,16 @@ class MissingModel(InctrlError):
 
 
 class MissingData(InctrlError):
-    """A data set is not at hand, or not in the layout that its publisher gives it."""
+    """A data set is not at hand, or not in the layout that its publisher gives it.
+
+    detail   the expected tree, the licence and the way to get it, in lines; may be empty
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class InvalidFile(InctrlError):

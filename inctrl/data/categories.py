@@ -15,10 +15,13 @@ class Mask:
     """Where the anomalous pixels of an image are: those of the mask that are brighter than `above`.
 
     Sets differ: MVTec AD marks with 255, VisA with the number of the defect.
+
+    others   further masks of the same image, as AITEX has for each of two defects
     """
 
     image: Stored
     above: int = 127
+    others: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,14 @@ class Category:
 
 def read_mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The anomalous pixels of a sample, H W; a normal image has none."""
+    anomalous = np.zeros(size, dtype=bool)
     if sample.mask is None:
-        return np.zeros(size, dtype=bool)
-    mask: NDArray[np.bool_] = sample.mask.image.open().rgb.max(axis=2) > sample.mask.above
-    if mask.shape != size:
-        raise MissingData(
-            f"mask {sample.mask.image.name!r} is {mask.shape}, its image {size}; "
-            "download the set again"
-        )
-    return mask
+        return anomalous
+    for stored in (sample.mask.image, *sample.mask.others):
+        marked = stored.open().rgb.max(axis=2) > sample.mask.above
+        if marked.shape != size:
+            raise MissingData(
+                f"mask {stored.name!r} is {marked.shape}, its image {size}; download the set again"
+            )
+        anomalous |= marked
+    return anomalous

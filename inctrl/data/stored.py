@@ -1,6 +1,7 @@
 """An image where a data set keeps it: a file, a part of one, or a record among many in a file."""
 
 import gzip
+import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -67,18 +68,34 @@ def _whole(file: Path) -> Picture:
     return decode(file)
 
 
-@lru_cache(maxsize=2)
-def _bytes(file: Path) -> bytes:
-    """Kept for the other records of the same file."""
+def contents(file: Path) -> bytes:
+    """All bytes of a file, unpacked where its name ends with .gz; MissingData names the file."""
     try:
-        return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError) as error:
+        return _unpacked(file) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise MissingData(f"{str(file)!r} cannot be read ({error}); download it again") from None
+
+
+@lru_cache(maxsize=2)
+def _unpacked(file: Path) -> bytes:
+    """Kept for the other records of the same file, of which none is found without unpacking."""
+    return gzip.decompress(file.read_bytes())
+
+
+def _part(file: Path, start: int, size: int) -> bytes:
+    if file.suffix == ".gz":
+        return contents(file)[start : start + size]
+    try:
+        with file.open("rb") as opened:
+            opened.seek(start)
+            return opened.read(size)
+    except OSError as error:
         raise MissingData(f"{str(file)!r} cannot be read ({error}); download it again") from None
 
 
 def _record(file: Path, part: Record) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     size = int(np.prod(part.shape))
-    data = _bytes(file)[part.start : part.start + size]
+    data = _part(file, part.start, size)
     if len(data) < size:
         raise MissingData(f"{str(file)!r} ends before image {part.index}; download it again")
     pixels = np.frombuffer(data, dtype=np.uint8)

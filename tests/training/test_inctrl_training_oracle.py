@@ -5,12 +5,13 @@ The oracle is rounded to float32; parameters that have no gradient there have no
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from detectors.inctrl_oracle import Oracle
 from torch import Tensor
 
-from detectors.inctrl_oracle import Oracle
 from inctrl.adapters import released
 from inctrl.training.fusion import Objective, score, step_loss
 from inctrl.training.recipe import Recipe, optimiser_of
@@ -48,7 +49,7 @@ class Step:
 
 
 @pytest.fixture(scope="module", params=GROUPINGS)
-def step(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Step:  # fmt: skip
+def step(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: Any) -> Step:
     file = shared / "oracles/inctrl_small.npz"
     oracle = Oracle(file, tmp_path_factory.mktemp("clip"), torch.float64)
     return Step(oracle, request.param)
@@ -73,7 +74,8 @@ def test_the_scores_in_training_mode(step: Step) -> None:
 
 
 def test_the_loss_and_its_parts(step: Step) -> None:
-    for name, value in (("", step.loss.total), ("_final", step.loss.final), ("_image", step.loss.image)):  # fmt: skip
+    parts = {"": step.loss.total, "_final": step.loss.final, "_image": step.loss.image}
+    for name, value in parts.items():
         close(value.detach(), step.oracle[f"{step.prefix}/loss{name}"], name)
 
 

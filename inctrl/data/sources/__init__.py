@@ -1,80 +1,100 @@
 """The table of data sets: where to get each, what its folder looks like, and what reads it.
 
-    read_data("sets/visa")              # the layout is recognised
-    read_data("inctrl-json:lists.json") # or named
+    read_data("sets/visa")           # the layout is recognised
+    read_data("inctrl-json:lists")   # or named
 
-A reader is given the folder (or file) and gives categories; it checks nothing: what a reader finds
-nothing in, or trips over, is reported here with the tree that was expected.
+A reader is given the folder (or file) and gives categories; what a reader finds nothing in, or
+trips over, is reported here with the tree that was expected.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import textwrap
 from pathlib import Path
 
 from inctrl.data.categories import Category
-from inctrl.data.sources import mvtec
+from inctrl.data.sources import (
+    aitex,
+    brainmri,
+    cifar10,
+    elpv,
+    folder,
+    headct,
+    mnist,
+    mvtec,
+    released,
+    sdd,
+    table,
+    visa,
+)
+from inctrl.data.sources.source import Source as Source
 from inctrl.errors import InctrlError, MissingData
 from inctrl.registry import unknown
 
-
-@dataclass(frozen=True)
-class Source:
-    """A row of the table.
-
-    title       name of the data set, or of the format
-    tree        what lies where
-    licence     terms as the publisher states them
-    steps       how to get it by hand
-    recognise   whether a path looks like it; named sources need not
-    read        path -> categories
-    """
-
-    title: str
-    tree: str
-    licence: str
-    steps: str
-    recognise: Callable[[Path], bool]
-    read: Callable[[Path], list[Category]]
-
-
 SOURCES: dict[str, Source] = {
-    "mvtec": Source(
-        "MVTec AD, or any set in its layout",
-        mvtec.TREE,
-        "MVTec AD: CC BY-NC-SA 4.0, not for commercial use",
-        "download mvtec_anomaly_detection.tar.xz from mvtec.com (Research, Datasets, MVTec AD) "
-        "and unpack it; give the folder that holds bottle, cable, ...",
-        mvtec.recognise,
-        mvtec.read,
-    ),
+    "mvtec": mvtec.SOURCE,
+    "visa": visa.SOURCE,
+    "elpv": elpv.SOURCE,
+    "sdd": sdd.SOURCE,
+    "aitex": aitex.SOURCE,
+    "brainmri": brainmri.SOURCE,
+    "headct": headct.SOURCE,
+    "mnist": mnist.SOURCE,
+    "mnist-multi": mnist.SOURCE_MULTI,
+    "cifar10": cifar10.SOURCE,
+    "cifar10-multi": cifar10.SOURCE_MULTI,
+    "folder": folder.SOURCE,
+    "csv": table.SOURCE,
+    "inctrl-json": released.SOURCE,
 }
 
 
-def read_data(spec: str | Path) -> list[Category]:
+def read_data(spec: str | Path, *, labelled: bool = True) -> list[Category]:
     """The categories of `PATH` or `LAYOUT:PATH`, in the order of their names.
 
+    labelled   categories without test images are refused; training does without them
     MissingData shows the expected tree, the licence and where to get the set.
     """
+    name, path = find_layout(spec)
+    try:
+        found = sorted(SOURCES[name].read(path), key=lambda category: category.name)
+        fault = _fault(found, labelled)
+    except InctrlError as error:
+        fault = str(error)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault is not None:
+        raise MissingData(
+            f"{str(path)!r} cannot be read as {name} ({fault}); compare it with "
+            f"`inctrl data {name}`",
+            describe(name),
+        )
+    return found
+
+
+def find_layout(spec: str | Path) -> tuple[str, Path]:
+    """The layout of `PATH` or `LAYOUT:PATH` and the path; MissingData where none is recognised."""
     name, path = _parsed(str(spec))
     if not path.exists():
-        told = "" if name is None else f"; expected:\n{describe(name)}"
-        raise MissingData(f"no data at {str(path)!r}{told}")
+        if name is None:
+            raise MissingData(
+                f"no data at {str(path)!r}; check it; `inctrl data` shows the layouts"
+            )
+        told = f"no data at {str(path)!r}; `inctrl data {name}` tells where to get it"
+        raise MissingData(told, describe(name))
     if name is None:
         name = next((n for n, source in SOURCES.items() if source.recognise(path)), None)
     if name is None:
-        known = ", ".join(SOURCES)
         raise MissingData(
-            f"{str(path)!r} is in no layout known here ({known}); name one, as in "
-            f"mvtec:{path}; `inctrl data` shows the layouts"
+            f"{str(path)!r} is in no layout known here ({', '.join(SOURCES)}); name one, as in "
+            f"folder:{path}; `inctrl data` shows the layouts"
         )
-    return _read(name, path)
+    return name, path
 
 
 def describe(name: str) -> str:
-    """Tree, licence and steps of a source, for people."""
+    """Tree, licence and steps of a source, in lines for people."""
     source = SOURCES[name]
-    tree = source.tree.strip("\n")
-    return f"{tree}\nlicence: {source.licence}\nto get it: {source.steps}"
+    steps = textwrap.fill(f"to get it: {source.steps}", 98)
+    return f"{source.tree.strip()}\n\nlicence: {source.licence}\n{steps}"
 
 
 def _parsed(spec: str) -> tuple[str | None, Path]:
@@ -86,29 +106,12 @@ def _parsed(spec: str) -> tuple[str | None, Path]:
     return None, Path(spec)
 
 
-def _read(name: str, path: Path) -> list[Category]:
-    source = SOURCES[name]
-    try:
-        found = source.read(path)
-        fault = _fault(found)
-    except InctrlError as error:
-        fault = str(error)
-    except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
-        fault = f"{type(error).__name__}: {error}"
-    if fault is not None:
-        raise MissingData(
-            f"{str(path)!r} is not {source.title} as published ({fault}); expected:\n"
-            f"{describe(name)}"
-        )
-    return found
-
-
-def _fault(found: list[Category]) -> str | None:
+def _fault(found: list[Category], labelled: bool) -> str | None:
     if not found:
         return "no category found"
     for category in found:
         if not category.train:
             return f"category {category.name!r} has no normal training image"
-        if not category.test:
+        if labelled and not category.test:
             return f"category {category.name!r} has no test image"
     return None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import images_in
+from inctrl.data.sources.source import Source
 from inctrl.data.stored import Stored
 
 TREE = """
@@ -32,7 +33,8 @@ def _category(folder: Path, root: Path) -> Category:
         for path in images_in(defect)
     )
     train = tuple(Stored(path) for path in images_in(folder / "train/good"))
-    return Category(root.resolve().name, folder.resolve().name, train, test, root)
+    name = folder.resolve().name
+    return Category(root.resolve().name, name, train, test, root, name.replace("_", " "))
 
 
 def _mask(folder: Path, defect: str, path: Path) -> Mask | None:
@@ -41,3 +43,14 @@ def _mask(folder: Path, defect: str, path: Path) -> Mask | None:
     found = (folder / "ground_truth" / defect / name for name in names)
     file = next((f for f in found if defect != "good" and f.is_file()), None)
     return None if file is None else Mask(Stored(file))
+
+
+SOURCE = Source(
+    "MVTec AD, or any set in its layout",
+    TREE,
+    "MVTec AD: CC BY-NC-SA 4.0, not for commercial use",
+    "download mvtec_anomaly_detection.tar.xz from mvtec.com (Research, Datasets, MVTec AD) "
+    "and unpack it; give the folder that holds bottle, cable, ...",
+    recognise,
+    read,
+)

@@ -1,0 +1,50 @@
+"""HeadCT: the Kaggle set `felipekitamura/head-ct-hemorrhage`."""
+
+import csv
+from pathlib import Path
+
+from inctrl.data.categories import Category, Sample
+from inctrl.data.sources.places import listed, locate, spot
+from inctrl.data.sources.quarter import with_test_quarter
+from inctrl.data.sources.source import Source
+from inctrl.data.stored import Stored
+from inctrl.errors import MissingData
+
+TREE = """
+DIR/labels.csv            lines `0, 1`: number of the image, and whether it shows a hemorrhage
+DIR/head_ct/000.png ...   the images, or one folder deeper in head_ct/head_ct
+
+A quarter of the normal images becomes the test.
+"""
+
+
+def recognise(root: Path) -> bool:
+    return spot(root, ("",), "labels.csv", "head_ct") is not None
+
+
+def read(root: Path) -> list[Category]:
+    locate(root, ("",), "labels.csv", "head_ct")
+    images = spot(root, ("head_ct/head_ct",)) or root / "head_ct"
+    with (root / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.reader(file, skipinitialspace=True) if row][1:]
+    slices = sorted(_slice(images, row) for row in rows)
+    normal = tuple(Stored(path) for path, bleeds in slices if not bleeds)
+    test = tuple(Sample(Stored(path), True, "hemorrhage") for path, bleeds in slices if bleeds)
+    return [with_test_quarter(Category("headct", "headct", normal, test, root, "head CT"))]
+
+
+def _slice(images: Path, row: list[str]) -> tuple[Path, bool]:
+    if len(row) != 2 or row[1].strip() not in ("0", "1"):
+        raise MissingData(f"labels.csv: {row} is not a number and 0 or 1")
+    return listed(images / f"{int(row[0]):03d}.png", "labels.csv"), row[1].strip() == "1"
+
+
+SOURCE = Source(
+    "HeadCT, slices with and without hemorrhage",
+    TREE,
+    "see its page on Kaggle",
+    "download felipekitamura/head-ct-hemorrhage from kaggle.com and unpack it; give the folder "
+    "that holds labels.csv",
+    recognise,
+    read,
+)

@@ -1,0 +1,104 @@
+"""The lists of images that InCTRL's own scripts write and read."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from inctrl.data.categories import Category, Sample
+from inctrl.data.sources.source import Source
+from inctrl.data.stored import Stored
+from inctrl.errors import MissingData
+
+DEPTHS = ("", "*/", "*/*/")
+TREE = """
+DIR/NAME_normal.json        normal training images (or NAME_train_normal.json)
+DIR/NAME_val_normal.json    normal test images; they are taken out of the training images
+DIR/NAME_val_outlier.json   anomalous test images
+or in subfolders of DIR; NAME_outlier.json is not needed
+
+Each is a list of {"image_path": ..., "target": 0 or 1, "type": CATEGORY}. Paths are told from the
+folder of the list or from one above it.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image of a list."""
+
+    file: Path
+    anomalous: bool
+    type: str
+
+
+def recognise(root: Path) -> bool:
+    return bool(_lists(root, "_val_normal"))
+
+
+def read(root: Path) -> list[Category]:
+    tested = _entries([*_lists(root, "_val_normal"), *_lists(root, "_val_outlier")])
+    held = {entry.file for entry in tested}
+    # The generator lists normal test images among the training images too.
+    listed = _entries(_lists(root, "_normal"))
+    drawn = [entry for entry in listed if entry.file not in held]
+    types = sorted({entry.type for entry in [*tested, *drawn]})
+    return [_category(root, type_, drawn, tested) for type_ in types]
+
+
+def _category(root: Path, type_: str, drawn: list[Entry], tested: list[Entry]) -> Category:
+    normal = [entry for entry in drawn if entry.type == type_ and not entry.anomalous]
+    mine = [entry for entry in tested if entry.type == type_]
+    train = tuple(Stored(entry.file) for entry in normal)
+    test = tuple(
+        Sample(
+            Stored(entry.file), entry.anomalous, entry.file.parent.name if entry.anomalous else ""
+        )
+        for entry in mine
+    )
+    folder = Path(os.path.commonpath([entry.file.parent for entry in [*normal, *mine]]))
+    return Category(root.resolve().name, type_, train, test, folder, type_.replace("_", " "))
+
+
+def _lists(root: Path, ending: str) -> list[Path]:
+    return sorted(file for depth in DEPTHS for file in root.glob(f"{depth}*{ending}.json"))
+
+
+def _entries(lists: Iterable[Path]) -> list[Entry]:
+    """The images of the lists, each once, sorted by path."""
+    found = (_entry(file, i, row) for file in lists for i, row in enumerate(_rows(file), 1))
+    return sorted(dict.fromkeys(found), key=lambda entry: entry.file)
+
+
+def _rows(file: Path) -> list[object]:
+    try:
+        rows = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise MissingData(f"{file.name} is no JSON ({error})") from None
+    if not isinstance(rows, list):
+        raise MissingData(f"{file.name} is no list of images")
+    return rows
+
+
+def _entry(file: Path, number: int, row: object) -> Entry:
+    told = f"{file.name}, entry {number}"
+    match row:
+        case {"image_path": str(path), "target": 0 | 1 as target, "type": str(type_)}:
+            bases = file.resolve().parents
+            image = next((base / path for base in bases if (base / path).is_file()), None)
+            if image is None:
+                raise MissingData(f"{told}: there is no file {path!r} in or above its folder")
+            return Entry(image, target == 1, type_)
+        case _:
+            raise MissingData(f"{told} is no image_path, target (0 or 1) and type")
+
+
+SOURCE = Source(
+    "lists of InCTRL's release",
+    TREE,
+    "that of the listed images",
+    "write them with gen_train_json.py and gen_val_json.py of github.com/mala-lab/InCTRL, for each "
+    "category, into one folder; give that folder",
+    recognise,
+    read,
+)
