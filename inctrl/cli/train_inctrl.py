@@ -174,6 +174,8 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
     for name in ("epochs", "steps", "rate"):
         if not getattr(args, name) > 0:
             raise UsageError(f"--{name} {getattr(args, name)} is not a positive number")
+    if args.rate > 1:
+        raise UsageError(f"--rate {args.rate:g} is above 1, at which nothing is learned")
     for name in ("versions", "decay", "pixels", "clip", "patience"):
         if not getattr(args, name) >= 0:
             raise UsageError(f"--{name} {getattr(args, name)} is below 0")
