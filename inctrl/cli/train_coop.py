@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
 from inctrl.cli.train_options import (
+    adapter_config,
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
@@ -20,7 +21,6 @@ from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
     from inctrl.adapters.file import AdapterConfig
-    from inctrl.adapters.prompt_context import PromptContext
     from inctrl.data.categories import Category
     from inctrl.inspector import Inspector
     from inctrl.training.prompt_context import Examples
@@ -105,7 +105,17 @@ def run(args: argparse.Namespace) -> int:
     losses = list(tracked(descent, total, "training", args.quiet))
     last = losses[-(total // args.epochs) :]
     metrics = {"epochs": args.epochs, "steps": total, "loss": sum(last) / len(last)}
-    config = _config(inspector, context, examples, metrics, args.seed)
+    config = adapter_config(
+        "coop",
+        "prompt_context",
+        inspector.backbone,
+        inspector.fit_mode,
+        context.shape,
+        text=True,
+        data=examples.items,
+        seed=args.seed,
+        metrics=metrics,
+    )
     file.save(path, config, context, _card(config, path.name, examples, args.init))
     say(f"{path}\n")
     return 0
@@ -116,31 +126,6 @@ def _refuse_numbers(args: argparse.Namespace) -> None:
         raise UsageError(f"--epochs {args.epochs}: the first only warms up; give 2 or more")
     if args.context_length is not None and args.context_length < 1:
         raise UsageError(f"--context-length {args.context_length} is not a positive number")
-
-
-def _config(
-    inspector: "Inspector",
-    context: "PromptContext",
-    examples: "Examples",
-    metrics: dict[str, float],
-    seed: int,
-) -> "AdapterConfig":
-    from inctrl.adapters.file import AdapterConfig
-
-    return AdapterConfig(
-        kind="prompt_context",
-        backbone=inspector.backbone.name,
-        fingerprint=inspector.backbone.fingerprint,
-        image_size=inspector.backbone.image_size,
-        layers=inspector.backbone.layers,
-        shape=context.shape,
-        text=True,
-        fit=inspector.fit_mode,
-        data=", ".join(examples.items),
-        seed=seed,
-        metrics=metrics,
-        source="trained by `inctrl train coop`",
-    )
 
 
 def _examples(inspector: "Inspector", sets: "list[Category]", quiet: bool) -> "Examples":

@@ -2,15 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inctrl.cli.adapters import NAME
 from inctrl.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from inctrl.adapters.file import AdapterConfig
     from inctrl.data.categories import Category
+    from inctrl.protocols import Backbone
+    from inctrl.types import Fit
 
 T = TypeVar("T")
 
@@ -92,3 +95,36 @@ def tracked(steps: Iterable[T], total: int, what: str, quiet: bool) -> Iterator[
     from rich.progress import track
 
     yield from track(steps, what, total=total, console=Console(stderr=True))
+
+
+def adapter_config(
+    method: str,
+    kind: str,
+    backbone: "Backbone",
+    fit: "Fit",
+    shape: Mapping[str, Any],
+    *,
+    text: bool,
+    data: Iterable[str],
+    seed: int,
+    metrics: Mapping[str, float],
+    shots: tuple[int, ...] = (),
+) -> "AdapterConfig":
+    """The config of an adapter that a method of `inctrl train` has made for a backbone."""
+    from inctrl.adapters.file import AdapterConfig
+
+    return AdapterConfig(
+        kind=kind,
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint,
+        image_size=backbone.image_size,
+        layers=backbone.layers,
+        shape=shape,
+        text=text,
+        fit=fit,
+        shots=shots,
+        data=", ".join(data),
+        seed=seed,
+        metrics=metrics,
+        source=f"trained by `inctrl train {method}`",
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
 from inctrl.cli.train_options import (
+    adapter_config,
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from inctrl.inspector import Inspector
     from inctrl.training import registration as training
 
-    sets, path, recipe = chosen_sets(args), fresh_folder(args), _recipe(args)
+    sets, path, recipe = chosen_sets(args, labelled=False), fresh_folder(args), _recipe(args)
     training.refuse_few(sets, recipe.shots)
     backbone = Inspector.load(
         args.backbone,
@@ -86,20 +87,17 @@ def run(args: argparse.Namespace) -> int:
     descent = training.train(backbone, module, normals, recipe)
     losses = list(tracked(descent, total, "training", args.quiet))
     last = losses[-(total // recipe.epochs) :]
-    config = file.AdapterConfig(
-        kind="registration",
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint,
-        image_size=backbone.image_size,
-        layers=backbone.layers,
-        shape=module.shape,
+    config = adapter_config(
+        "regad",
+        "registration",
+        backbone,
+        args.fit,
+        module.shape,
         text=False,
-        fit=args.fit,
-        shots=(recipe.shots,),
-        data=", ".join(data.name for data in sets),
+        data=[data.name for data in sets],
         seed=recipe.seed,
         metrics={"epochs": recipe.epochs, "steps": total, "loss": sum(last) / len(last)},
-        source="trained by `inctrl train regad`",
+        shots=(recipe.shots,),
     )
     file.save(path, config, module, _card(config, path.name, recipe, sum(map(len, normals))))
     say(f"{path}\n")
