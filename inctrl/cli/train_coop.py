@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         position=args.position,
         seed=args.seed,
     )
-    training.refuse_long_names(inspector.backbone, context, [data.name for data in sets])
+    training.refuse_long_names(inspector.backbone, context, [data.words for data in sets])
     examples = _examples(inspector, sets, args.quiet)
     recipe = training.Recipe(epochs=args.epochs, seed=args.seed)
     total = training.steps(examples, recipe)
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         inspector.fit_mode,
         context.shape,
         text=True,
-        data=examples.items,
+        data=[data.name for data in sets],
         seed=args.seed,
         metrics=metrics,
     )

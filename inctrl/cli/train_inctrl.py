@@ -7,6 +7,7 @@ Several processes train as one: `torchrun --nproc-per-node N -m inctrl train ...
 """
 
 import argparse
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   inctrl train --data sets/ --exclude hazelnut --shots 2 4 8 --name mine
   inctrl train --data visa:VisA --hold-out candle --patience 3 --pixels 1 --name industrial
+  inctrl train --data sets/ --lora 4 --name tuned
   inctrl detect incoming/ --normal good/ --adapter mine
 """
 
@@ -45,9 +47,29 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
     add_set_options(parser)
     _add_example_options(parser)
     _add_training_options(parser)
+    _add_tower_options(parser)
     add_backbone_options(parser)
     add_common_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_tower_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "the image tower",
+        "It stays frozen unless low-rank updates of it (LoRA) are trained too. Every step then "
+        "encodes its images and their gradients anew, instead of looking features up: that takes "
+        "a hundred times as long or more, and time and memory grow with --batch and --shots.",
+    )
+    group.add_argument(
+        "--lora", type=int, default=0, metavar="RANK", help="rank of the updates (default: 0, off)"
+    )
+    group.add_argument(
+        "--lora-alpha",
+        type=float,
+        metavar="A",
+        help="the updates count A / RANK (default: RANK, so that --rate means the same at any "
+        "rank)",
+    )
 
 
 def _add_example_options(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +185,8 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
         trained = program.run(job, lambda parts, n, what: tracked(parts, n, what, quiet), report)
     if job.processes.first:
         config = config_of(job, trained)
-        file.save(path, config, trained.fusion, card(config, path.name, job, trained))
+        told = card(config, path.name, job, trained)
+        file.save(path, config, trained.fusion, told, trained.lora)
         shutil.rmtree(job.work, ignore_errors=True)
         say(f"{path}\n")
 
@@ -199,7 +222,23 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
         args.clip,
         args.patience,
         args.seed,
+        lora=args.lora,
+        lora_alpha=_lora_alpha(args),
     )
+
+
+def _lora_alpha(args: argparse.Namespace) -> float:
+    """Checked; equal to the rank where it is not given, as the update then counts as it is."""
+    if args.lora < 0:
+        raise UsageError(f"--lora {args.lora} is below 0")
+    if args.lora_alpha is None:
+        return float(args.lora)
+    if not args.lora:
+        raise UsageError("--lora-alpha weighs low-rank updates; give their rank with --lora")
+    if not 0 < args.lora_alpha < math.inf:
+        raise UsageError(f"--lora-alpha {args.lora_alpha} is not a positive number")
+    alpha: float = args.lora_alpha
+    return alpha
 
 
 def _objective(args: argparse.Namespace) -> "Objective":

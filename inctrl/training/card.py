@@ -5,12 +5,15 @@ from dataclasses import asdict
 
 from inctrl import __version__
 from inctrl.adapters.file import AdapterConfig
+from inctrl.adapters.lora import Lora
 from inctrl.training.episodes import Members
 from inctrl.training.job import Job, Trained
 from inctrl.training.loop import Row
 
 SHOWN = 20
 """Epochs that the card shows; of more, an even choice."""
+APART = ("save", "lora", "lora_alpha")
+"""Of the recipe: what no result depends on, and what the config tells elsewhere."""
 
 
 def config_of(job: Job, trained: Trained) -> AdapterConfig:
@@ -18,7 +21,7 @@ def config_of(job: Job, trained: Trained) -> AdapterConfig:
     inspector, recipe = job.inspector, job.recipe
     kept = next((row for row in trained.epochs if row["epoch"] == trained.kept), {})
     figures = {name: value for name, value in kept.items() if name != "step"}
-    settings = {name: value for name, value in asdict(recipe).items() if name != "save"}
+    settings = {name: value for name, value in asdict(recipe).items() if name not in APART}
     return AdapterConfig(
         kind="inctrl",
         backbone=inspector.backbone.name,
@@ -34,6 +37,7 @@ def config_of(job: Job, trained: Trained) -> AdapterConfig:
         metrics=figures,
         recipe={**settings, **asdict(job.objective), "processes": job.processes.size},
         source=f"trained by `inctrl train inctrl`, inctrl {__version__}",
+        lora=trained.lora.shape.described if trained.lora else {},
     )
 
 
@@ -51,7 +55,8 @@ def card(config: AdapterConfig, name: str, job: Job, trained: Trained) -> str:
         "InCTRL (CVPR 2024): the bottleneck and the two heads, for any item.\n",
         f"    inctrl detect QUERY... --normal DIR --adapter {name}\n",
         f"- Backbone: {config.backbone}, {config.image_size} px, fit {config.fit}, layers "
-        f"{', '.join(config.layers)}, fingerprint {config.fingerprint}; it was kept frozen.",
+        f"{', '.join(config.layers)}, fingerprint {config.fingerprint}; it was kept frozen"
+        f"{_updates(trained.lora)}.",
         f"- Text prior: {prior}.",
         f"- Seed {recipe.seed}; {recipe.steps} steps an epoch of {recipe.batch} queries, half "
         f"normal, half anomalous, with {shots} shots; loss {objective.loss!r}, AdamW at "
@@ -63,6 +68,16 @@ def card(config: AdapterConfig, name: str, job: Job, trained: Trained) -> str:
         "The adapter is subject to the terms of the data it was trained on.\n",
     ]
     return "\n".join(parts)
+
+
+def _updates(lora: Lora | None) -> str:
+    if lora is None:
+        return ""
+    shape = lora.shape
+    return (
+        f" but for low-rank updates of its image tower (LoRA, rank {shape.rank}, alpha "
+        f"{shape.alpha:g}, {len(shape.targets)} modules), which are part of the adapter"
+    )
 
 
 def _data(trained: Sequence[Members], job: Job) -> str:

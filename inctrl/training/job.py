@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.adapters.lora import Lora
+from inctrl.backbones.lowrank import tunable
 from inctrl.inspector import Inspector
 from inctrl.training import checkpoint
 from inctrl.training.auxiliary import Auxiliary, encode_all, prototypes_of
@@ -21,6 +23,7 @@ from inctrl.training.fusion import FrozenLearner, Objective, new_fusion
 from inctrl.training.loop import ALONE, Row, Run, train
 from inctrl.training.processes import Processes
 from inctrl.training.recipe import Recipe
+from inctrl.training.tuned import TunedLearner, new_tuned
 from inctrl.wholefolder import told
 
 Follow = Callable[[Iterable[Any], int, str], Iterable[Any]]
@@ -65,15 +68,21 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The module, a row for every epoch, and the epoch whose weights it has."""
+    """The module, a row for every epoch, and the epoch whose weights it has.
+
+    lora   the updates of the image tower that the module goes with
+    """
 
     fusion: InCTRLFusion
     epochs: tuple[Row, ...]
     kept: int
+    lora: Lora | None = None
 
 
 def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None) -> Trained:
     """Train, or go on; `report` is given every row of the loop that is new."""
+    if job.recipe.lora:
+        tunable(job.inspector.backbone)  # refused before anything is written
     with told(job.work):
         job.work.mkdir(parents=True, exist_ok=True)
     episodes, judged = job.auxiliary.episodes(job.recipe), job.auxiliary.judged(job.recipe)
@@ -90,7 +99,10 @@ def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None
     for _ in follow(steps, job.recipe.epochs * job.recipe.steps, "training"):
         continue
     epochs = tuple(checkpoint.read_log(job.work)) if part.first else ()
-    return Trained(learner.module, epochs, kept_epoch(epochs))
+    kept = kept_epoch(epochs)
+    if isinstance(learner, TunedLearner):
+        return Trained(learner.module.fusion, epochs, kept, learner.lora)
+    return Trained(learner.module, epochs, kept)
 
 
 def kept_epoch(epochs: Sequence[Row]) -> int:
@@ -107,7 +119,11 @@ def _reported(row: Row, report: Callable[[Row], None]) -> bool:
     return "epoch" in row
 
 
-def _learner(job: Job, follow: Follow) -> FrozenLearner:
+def _learner(job: Job, follow: Follow) -> FrozenLearner | TunedLearner:
+    prototypes = prototypes_of(job.inspector, job.auxiliary) if job.text else None
+    if job.recipe.lora:
+        examples = job.auxiliary.examples
+        return new_tuned(job.inspector, examples, prototypes, job.recipe, job.objective, job.device)
     table = encode_all(
         job.inspector,
         job.auxiliary,
@@ -116,6 +132,5 @@ def _learner(job: Job, follow: Follow) -> FrozenLearner:
         job.processes,
         lambda parts, total: follow(parts, total, "encoding"),
     )
-    prototypes = prototypes_of(job.inspector, job.auxiliary) if job.text else None
     fusion = new_fusion(table, job.objective, job.recipe.seed).to(job.device)
     return FrozenLearner(fusion, table, prototypes, job.objective, job.device)

@@ -78,7 +78,7 @@ def refuse_long_names(backbone: Backbone, context: PromptContext, items: Sequenc
 
 def encode_examples(inspector: Inspector, sets: Sequence[Category]) -> Iterator[Examples]:
     """The test images of every set, a batch at a time; the item is the name of the set."""
-    items = tuple(dict.fromkeys(data.name for data in sets))
+    items = tuple(dict.fromkeys(data.words for data in sets))
     for data in sets:
         for start in range(0, len(data.test), inspector.batch):
             part = data.test[start : start + inspector.batch]
@@ -86,7 +86,7 @@ def encode_examples(inspector: Inspector, sets: Sequence[Category]) -> Iterator[
             yield Examples(
                 unit(seen.image),
                 torch.tensor([sample.anomalous for sample in part]),
-                torch.full((len(part),), items.index(data.name)),
+                torch.full((len(part),), items.index(data.words)),
                 items,
             )
 

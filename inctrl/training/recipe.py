@@ -20,6 +20,8 @@ class Recipe:
     patience   epochs without gain on the held-out category before the training ends; 0: it never
                ends early, and the best epoch is kept all the same
     save       steps between checkpoints
+    lora       rank of low-rank updates of the image tower, which count lora_alpha / lora; 0: it
+               stays frozen, as in the release
     """
 
     epochs: int = 10
@@ -33,6 +35,8 @@ class Recipe:
     patience: int = 0
     seed: int = 0
     save: int = 50
+    lora: int = 0
+    lora_alpha: float = 0.0
 
 
 def optimiser_of(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:

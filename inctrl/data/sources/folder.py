@@ -46,9 +46,9 @@ def _category(folder: Path, root: Path) -> Category:
         Sample(Stored(path), True, path.parent.name, _mask(folder, path.relative_to(anomalous)))
         for path in images_in(anomalous, recursive=True)
     )
-    name = folder.resolve().name
+    name = folder.absolute().name
     category = Category(
-        root.resolve().name, name, train, test, root, name.replace("_", " ").replace("-", " ")
+        root.absolute().name, name, train, test, root, name.replace("_", " ").replace("-", " ")
     )
     return with_test_quarter(category)
 

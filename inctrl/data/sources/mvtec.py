@@ -33,8 +33,8 @@ def _category(folder: Path, root: Path) -> Category:
         for path in images_in(defect)
     )
     train = tuple(Stored(path) for path in images_in(folder / "train/good"))
-    name = folder.resolve().name
-    return Category(root.resolve().name, name, train, test, root, name.replace("_", " "))
+    name = folder.absolute().name
+    return Category(root.absolute().name, name, train, test, root, name.replace("_", " "))
 
 
 def _mask(folder: Path, defect: str, path: Path) -> Mask | None:

@@ -57,7 +57,7 @@ def _category(root: Path, type_: str, drawn: list[Entry], tested: list[Entry]) -
         for entry in mine
     )
     folder = Path(os.path.commonpath([entry.file.parent for entry in [*normal, *mine]]))
-    return Category(root.resolve().name, type_, train, test, folder, type_.replace("_", " "))
+    return Category(root.absolute().name, type_, train, test, folder, type_.replace("_", " "))
 
 
 def _lists(root: Path, ending: str) -> list[Path]:
