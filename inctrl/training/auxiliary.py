@@ -4,7 +4,7 @@ Categories that have no anomalous images get drawn ones (examples.py).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -109,6 +109,9 @@ def encode_all(
     With several processes each first brings its part into the cache they share.
     """
     examples = auxiliary.examples
+    # One by one: the size of a batch moves the last bits of features, and a training that is
+    # started again finds some remembered.
+    inspector = replace(inspector, batch=1)
     if processes.size > 1 and inspector.cache:
         mine = [
             example
