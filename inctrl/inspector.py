@@ -10,7 +10,7 @@ score by each of them.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from inctrl.adapters.prompt_context import PromptContext
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
 from inctrl.backbones.aligned import aligned
-from inctrl.backbones.cache import FeatureCache, open_cache
-from inctrl.backbones.features import encode
+from inctrl.backbones.cache import Remembers, open_cache
+from inctrl.backbones.features import Tally, encode
+from inctrl.backbones.lowrank import lowrank
 from inctrl.backbones.windowed import windowed
 from inctrl.calibration import calibrate
 from inctrl.data.views import small_views
@@ -31,7 +32,7 @@ from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Window
-from inctrl.inputs import Input, open_shots
+from inctrl.inputs import Input, Shots, open_shots
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
@@ -50,7 +51,8 @@ class Inspector:
     detector: Detector[Any]
     fit_mode: Fit = "squash"
     alpha: float = 0.05
-    cache: FeatureCache | None = None
+    cache: Remembers | None = None
+    tally: Tally | None = None
     batch: int = 8
     adapter: adapter_file.Identity | None = None
     bank: Bank = field(default_factory=lambda: load_bank("inctrl"))
@@ -74,6 +76,7 @@ class Inspector:
         cache: str | Path | None = None,
         batch: int = 8,
         allow_network: bool = False,
+        loader: Callable[..., Backbone] | None = None,
     ) -> "Inspector":
         """Load everything by name.
 
@@ -85,6 +88,7 @@ class Inspector:
         adapter    name or folder; what it records stands in for arguments not given
         alpha      wanted share of normal images called anomalous, in (0, 0.5]
         cache      folder of remembered features; None: the user's cache folder; "off": none
+        loader     what loads a backbone, where several inspectors are to share one
         """
         if not 0 < alpha <= 0.5:
             raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
@@ -98,7 +102,7 @@ class Inspector:
         method = detector or (detector_for(trained.kind) if trained else "incontext")
         entry = detector_entry(method)
         named = backbone or (trained.backbone if trained else entry.backbone)
-        loaded = load_backbone(
+        loaded = (loader or load_backbone)(
             named,
             image_size=trained.image_size if trained and image_size is None else image_size,
             layers=layers or (trained.layers if trained else entry.layers.get(named.split(":")[0])),
@@ -106,6 +110,9 @@ class Inspector:
             allow_network=allow_network,
         )
         part = adapter_file.load(path, loaded) if path else None
+        lora = adapter_file.load_lora(path, loaded) if path else None
+        if lora:
+            loaded = lowrank(loaded, lora.shape.rank, lora.shape.alpha, lora.tensors)
         built = build_detector(
             method, {name: str(value) for name, value in (options or {}).items()}, part
         )
@@ -137,31 +144,35 @@ class Inspector:
         """
         needed = self.detector.needs_shots
         shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
-        about = self.describe(item)
-        context = self.detector.prepare(shots.features, about)
+        fitted = self.fit_features(shots, self.describe(item))
+        for warning in fitted.calibration.warnings:
+            logger.warning("%s", warning)
+        return fitted
+
+    def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
+        """`fit` on shots that are encoded already; warnings are kept, not logged."""
+        context = self.detector.prepare(shots.features, item)
         calibration = calibrate(
             self.detector,
             shots.features,
-            about,
+            item,
             self.alpha,
             views=lambda: self.encode(small_views(shots.images[0])),
             names=tuple(shot.name for shot in shots.images),
         )
         calibration = replace(calibration, warnings=(*shots.warnings, *calibration.warnings))
-        for warning in calibration.warnings:
-            logger.warning("%s", warning)
         return FittedInspector(
             inspector=self,
             context=context,
             calibration=calibration,
             shots=shots.images,
-            item=item,
+            item=item.name,
             window=shots.window,
         )
 
     def encode(self, images: Sequence[Image]) -> Features:
         """Features of images, remembered ones from the cache."""
-        return encode(self.backbone, images, self.fit_mode, self.cache, self.batch)
+        return encode(self.backbone, images, self.fit_mode, self.cache, self.batch, self.tally)
 
     def encode_shots(self, images: Sequence[Image]) -> Features:
         """Features of shots, with their altered versions where the detector compares with those."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from inctrl.adapters.prompt_context import PromptContext
-from inctrl.backbones.cache import FeatureCache
+from inctrl.backbones.cache import Remembers
 from inctrl.errors import InvalidFile, UsageError
 from inctrl.maths.neighbours import unit
 from inctrl.protocols import Backbone, TakesContext
@@ -67,9 +67,7 @@ def load_bank(name: str) -> Bank:
         ) from None
 
 
-def prototypes(
-    backbone: Backbone, bank: Bank, item: str, cache: FeatureCache | None = None
-) -> Tensor:
+def prototypes(backbone: Backbone, bank: Bank, item: str, cache: Remembers | None = None) -> Tensor:
     """The normal and the anomalous text prototype of an item: 2 e, unit length, on the CPU.
 
     Every sentence embedding is normalised, their mean normalised again (InCTRL section 3.3).
@@ -78,7 +76,7 @@ def prototypes(
 
 
 def both_prototypes(
-    backbone: Backbone, bank: Bank, item: str, cache: FeatureCache | None = None
+    backbone: Backbone, bank: Bank, item: str, cache: Remembers | None = None
 ) -> tuple[Tensor, Tensor]:
     """`prototypes`, and the plain means of the embeddings (2 e, of any length), on the CPU.
 

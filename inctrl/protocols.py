@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from inctrl.images import Image
 from inctrl.maths.geometry import View
@@ -43,6 +43,20 @@ class Backbone(Protocol):
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         """n sentences -> n e, not normalised; UsageError where `has_text` is false."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Backbone, Protocol):
+    """A backbone whose image tower may be altered, and that gradients pass."""
+
+    @property
+    def image_tower(self) -> nn.Module:
+        """What may be altered, in place; the backbone holds nothing that was computed from it."""
+        ...
+
+    def encode_traced(self, pixels: Tensor) -> Features:
+        """`encode_images` with gradients: the same but for rounding, in evaluation mode."""
         ...
 
 

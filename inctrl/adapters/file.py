@@ -14,11 +14,12 @@ from typing import Any
 
 import platformdirs
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
 from inctrl.adapters.kinds import build_module
+from inctrl.adapters.lora import Lora, LoraShape, unpack
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
-from inctrl.protocols import Backbone
+from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
 from inctrl.tensorfiles import load_exactly, read_state
@@ -38,6 +39,8 @@ class AdapterConfig:
     text     whether it was trained with a text prior
     shots    numbers of shots it was trained with
     recipe   how it was trained, by name
+    lora     rank, alpha and targets of low-rank updates of the image tower; empty without them.
+             The fingerprint is that of the backbone before them
     """
 
     kind: str
@@ -55,6 +58,7 @@ class AdapterConfig:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     licence: str = ""
+    lora: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 
@@ -116,13 +120,33 @@ def read_config(path: Path) -> AdapterConfig:
         for name, value in {**config.shape, "image_size": config.image_size}.items():
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} is {value!r}, not a positive number")
+        if config.lora:
+            LoraShape.read(config.lora)
         return config
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
 
 
 def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, nn.Module]:
-    """An adapter for this backbone; ContextMismatch for another one."""
+    """An adapter for this backbone; ContextMismatch for another one.
+
+    Where its config has low-rank updates, its module takes the features of the tower with them
+    (`load_lora`).
+    """
+    config = _fitting(path, backbone)
+    module = build_module(config.kind, config.shape, str(path / CONFIG))
+    _, state = _parts(path, config, backbone)
+    load_exactly(module, state, str(path / WEIGHTS))
+    return config, module
+
+
+def load_lora(path: Path, backbone: Backbone) -> Lora | None:
+    """The low-rank updates of an adapter for this backbone; None where it has none."""
+    config = _fitting(path, backbone)
+    return _parts(path, config, backbone)[0] if config.lora else None
+
+
+def _fitting(path: Path, backbone: Backbone) -> AdapterConfig:
     config = read_config(path)
     if config.fingerprint != backbone.fingerprint:
         layers = ",".join(config.layers)
@@ -131,23 +155,41 @@ def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, nn.Module]:
             f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
             f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
         )
-    module = build_module(config.kind, config.shape, str(path / CONFIG))
-    load_exactly(module, read_state(path / WEIGHTS), str(path / WEIGHTS))
-    return config, module
+    return config
 
 
-def save(path: Path, config: AdapterConfig, module: nn.Module, card: str) -> None:
+def _parts(
+    path: Path, config: AdapterConfig, backbone: Backbone
+) -> tuple[Lora | None, dict[str, Tensor]]:
+    """The weights file: low-rank updates, and the tensors of the module."""
+    state = read_state(path / WEIGHTS)
+    if not config.lora:
+        return None, state
+    if not isinstance(backbone, Tunable):
+        raise InvalidFile(
+            f"{str(path / CONFIG)!r} has low-rank updates, and backbone {backbone.name!r} no image "
+            "tower that takes any"
+        )
+    shape = LoraShape.read(config.lora)
+    return unpack(shape, state, backbone.image_tower, str(path / WEIGHTS))
+
+
+def save(
+    path: Path, config: AdapterConfig, module: nn.Module, card: str, lora: Lora | None = None
+) -> None:
     """Write an adapter folder as a whole; OutputError where one with something in it exists.
 
+    lora   the updates that its config describes
     UsageError where a trained number is not finite: such weights still give scores.
     """
-    broken = [name for name, tensor in module.state_dict().items() if not tensor.isfinite().all()]
+    state = module.state_dict() | (lora.packed if lora else {})
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
         raise UsageError(
             f"the training left numbers that are not finite in {broken[0]!r} ({len(broken)} "
             f"tensors); {str(path)!r} was not written: train with a lower rate"
         )
     with whole_folder(path, (CONFIG, WEIGHTS, CARD)) as folder, told(path):
-        safetensors.torch.save_file(module.state_dict(), folder / WEIGHTS)
+        safetensors.torch.save_file(state, folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(card, encoding="utf-8")

@@ -11,6 +11,7 @@ import re
 import tempfile
 import time
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 import safetensors
@@ -30,6 +31,14 @@ PRUNE_EVERY = 256
 ABANDONED = 3600
 """Seconds after which a temporary file belongs to a process that is gone."""
 ENTRY = re.compile(r"[0-9a-f]{64}(\.safetensors|\.[^.]*\.tmp)")
+
+
+class Remembers(Protocol):
+    """What keeps features under 64-digit keys; `read` gives None for what it does not have."""
+
+    def read(self, key: str) -> Features | None: ...
+    def write(self, key: str, features: Features) -> None: ...
+    def prune(self) -> None: ...
 
 
 class FeatureCache:
@@ -123,16 +132,17 @@ def chosen_folder(setting: str | Path | None = None) -> Path | None:
     return Path(chosen) if chosen else default_folder()
 
 
-def open_cache(setting: str | Path | None) -> FeatureCache | None:
+def open_cache(setting: str | Path | None, limit: int = DEFAULT_LIMIT) -> FeatureCache | None:
     """A folder -> its cache; "off" -> None; None -> `INCTRL_CACHE`, else the default folder.
 
+    limit    bytes that it may come to
     A default folder that cannot be written is said and done without; a named one is a UsageError.
     """
     folder = chosen_folder(setting)
     if folder is None:
         return None
     try:
-        return FeatureCache(folder)
+        return FeatureCache(folder, limit)
     except UsageError as error:
         if folder != default_folder():
             raise

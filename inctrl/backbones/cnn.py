@@ -66,21 +66,27 @@ class ConvBackbone:
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         return self.preprocessing(images, fit)
 
+    @property
+    def image_tower(self) -> nn.Module:
+        tower: nn.Module = self._model
+        return tower
+
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
+        return self.encode_traced(pixels)
+
+    def encode_traced(self, pixels: Tensor) -> Features:
         maps, last = self.encode_maps(pixels)
         return Features(maps, self.pooled(last))
 
-    @torch.inference_mode()
     def encode_maps(self, pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The layers' maps b h w d, and the one that the head pools, b h w p."""
+        """The layers' maps b h w d, and the one that the head pools, b h w p; gradients pass."""
         pixels = pixels.to(self.device, memory_format=torch.channels_last)
         last, maps = self._model.forward_intermediates(pixels, indices=self._indices)
         return tuple(m.permute(0, 2, 3, 1).contiguous() for m in maps), last.permute(0, 2, 3, 1)
 
-    @torch.inference_mode()
     def pooled(self, last: Tensor) -> Tensor:
-        """The last map or parts of it, n h w p -> n p, by the model's own head."""
+        """The last map or parts of it, n h w p -> n p, by the model's own head; gradients pass."""
         found: Tensor = self._model.forward_head(last.permute(0, 3, 1, 2), pre_logits=True)
         return found
 

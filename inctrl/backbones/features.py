@@ -1,20 +1,51 @@
 """Images to features: batched, and each image only once."""
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from inctrl.backbones.cache import FeatureCache
+from inctrl.backbones.cache import Remembers
 from inctrl.images import Image
 from inctrl.protocols import Backbone
 from inctrl.types import Features, Fit, concatenate
+
+
+@dataclass
+class Tally:
+    """Counts what encoding comes to, for whoever hands it to `encode`.
+
+    encoded      images that went through the backbone, each time anew
+    remembered   distinct images whose features a cache had before
+    seconds      spent in the backbone, preprocessing included
+    """
+
+    encoded: int = 0
+    remembered: int = 0
+    seconds: float = 0.0
+    _met: set[str] = field(default_factory=set)
+
+    def recall(self, keys: Iterable[str]) -> None:
+        """Features that a cache had; those of an image met before are nothing new."""
+        fresh = set(keys) - self._met
+        self.remembered += len(fresh)
+        self._met |= fresh
+
+    def encode(self, keys: Iterable[str], seconds: float) -> None:
+        """Images that went through the backbone together."""
+        passed = list(keys)
+        self.encoded += len(passed)
+        self.seconds += seconds
+        self._met.update(passed)
 
 
 def encode(
     backbone: Backbone,
     images: Sequence[Image],
     fit: Fit = "squash",
-    cache: FeatureCache | None = None,
+    cache: Remembers | None = None,
     batch: int = 8,
+    tally: Tally | None = None,
 ) -> Features:
     """Features of b images in their order, on the CPU; only those not remembered are computed.
 
@@ -27,11 +58,15 @@ def encode(
             remembered = cache.read(key)
             if remembered is not None:
                 found[key] = remembered
+    if tally:
+        tally.recall(found)
     missing = [(k, im) for k, im in dict(zip(keys, images, strict=True)).items() if k not in found]
     for start in range(0, len(missing), batch):
-        part = missing[start : start + batch]
+        part, started = missing[start : start + batch], time.perf_counter()
         features = backbone.encode_images(backbone.preprocess([im for _, im in part], fit))
         features = features.cpu()
+        if tally:
+            tally.encode((key for key, _ in part), time.perf_counter() - started)
         for i, (key, _) in enumerate(part):
             found[key] = features[i : i + 1]
             if cache:

@@ -14,7 +14,7 @@ import PIL.Image
 import safetensors
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 
 from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.preprocess import Preprocessing
@@ -108,8 +108,17 @@ class HfBackbone:
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         return self.preprocessing(images, fit)
 
+    @property
+    def image_tower(self) -> nn.Module:
+        """Without CLIP's projection, which stands between image and text."""
+        tower: nn.Module = self._model.vision_model if self.has_text else self._model
+        return tower
+
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
+        return self.encode_traced(pixels)
+
+    def encode_traced(self, pixels: Tensor) -> Features:
         # hidden_states[0] is the embedding, so the index is the block counted from 1.
         forward = self._model.get_image_features if self.has_text else self._model
         options: dict[str, bool] = {}

@@ -12,7 +12,7 @@ import open_clip
 import torch
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from inctrl.backbones.cnn import DEFAULT_STRIDES
 from inctrl.backbones.fingerprint import fingerprint
@@ -87,8 +87,16 @@ class OpenClipBackbone:
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         return self.preprocessing(images, fit)
 
+    @property
+    def image_tower(self) -> nn.Module:
+        tower: nn.Module = self._model.visual
+        return tower
+
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
+        return self.encode_traced(pixels)
+
+    def encode_traced(self, pixels: Tensor) -> Features:
         visual, blocks = self._model.visual, sorted(set(self._indices))
         output = visual.forward_intermediates(
             pixels.to(self._device), indices=blocks, output_fmt="NCHW"

@@ -56,9 +56,10 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
 def _add_tower_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "the image tower",
-        "It stays frozen unless low-rank updates of it (LoRA) are trained too. Every step then "
-        "encodes its images and their gradients anew, instead of looking features up: that takes "
-        "a hundred times as long or more, and time and memory grow with --batch and --shots.",
+        "It stays frozen unless low-rank updates of it (LoRA) are trained too. Every step then\n"
+        "encodes its images anew, with gradients, instead of looking features up: it takes\n"
+        "hundreds of times as long (with tiny on a CPU some ten seconds), and time and memory\n"
+        "grow with --batch and --shots.",
     )
     group.add_argument(
         "--lora", type=int, default=0, metavar="RANK", help="rank of the updates (default: 0, off)"
@@ -222,6 +223,7 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
         args.clip,
         args.patience,
         args.seed,
+        save=10 if args.lora else Recipe.save,  # its steps are long, and a kill loses them
         lora=args.lora,
         lora_alpha=_lora_alpha(args),
     )

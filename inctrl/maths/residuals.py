@@ -49,11 +49,12 @@ def _near(
 
     And m: whether it is so with all of them.
     """
-    y = torch.arange(height, device=device) / height
-    x = torch.arange(width, device=device) / width
-    place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flatten(0, 1)
-    near = torch.cdist(place[start : start + count], place) < APART
-    return near, near.all(dim=1)
+    with torch.inference_mode(False):  # kept for calls that gradients pass
+        y = torch.arange(height, device=device) / height
+        x = torch.arange(width, device=device) / width
+        place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flatten(0, 1)
+        near = torch.cdist(place[start : start + count], place) < APART
+        return near, near.all(dim=1)
 
 
 def image_residual(query: Tensor, shots: Tensor) -> Tensor:

@@ -77,6 +77,14 @@ def test_a_config_that_is_none_is_refused(saved: Path, text: str) -> None:
         file.read_config(saved)
 
 
+def test_a_config_from_before_there_were_low_rank_updates_is_read(saved: Path) -> None:
+    stored = json.loads((saved / file.CONFIG).read_text())
+    assert stored.pop("lora") == {}
+    (saved / file.CONFIG).write_text(json.dumps(stored))
+    assert file.read_config(saved) == CONFIG
+    assert file.load_lora(saved, FakeBackbone()) is None
+
+
 def test_adapters_are_found_by_name_and_by_folder(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from inctrl.backbones.cache import FeatureCache, open_cache
-from inctrl.backbones.features import encode
+from inctrl.backbones.cache import DEFAULT_LIMIT, FeatureCache, open_cache
+from inctrl.backbones.features import Tally, encode
 from inctrl.backbones.preprocess import Preprocessing
 from inctrl.errors import UsageError
 from inctrl.images import Image, open_image
@@ -83,6 +83,20 @@ def test_a_second_call_gives_identical_features_and_encodes_nothing(tmp_path: Pa
     assert backbone.calls == []
     encode(backbone, shown + images(1, seed=9), cache=cache)
     assert backbone.calls == [1]
+
+
+def test_a_tally_counts_what_was_encoded_and_what_was_remembered(tmp_path: Path) -> None:
+    shown, cache, tally = images(3), FeatureCache(tmp_path), Tally()
+    encode(Counting(), [*shown, shown[0]], cache=cache, tally=tally)
+    assert (tally.encoded, tally.remembered) == (3, 0)
+    encode(Counting(), shown, cache=cache, tally=tally)  # it has met these before
+    encode(Counting(), shown, tally=tally)
+    assert (tally.encoded, tally.remembered) == (6, 0)
+    later = Tally()
+    for _ in range(2):
+        encode(Counting(), [*shown, *images(2, seed=9)], cache=cache, tally=later)
+    assert (later.encoded, later.remembered) == (2, 3)
+    assert later.seconds > 0
 
 
 def test_another_fingerprint_or_fit_is_another_entry(tmp_path: Path) -> None:
@@ -175,6 +189,9 @@ def test_the_setting_names_off_a_folder_or_the_default(
     assert named.folder == tmp_path / "named"
     assert default is not None
     assert default.folder == tmp_path / "default"
+    small = open_cache(None, limit=1000)
+    assert small is not None
+    assert (small.limit, default.limit) == (1000, DEFAULT_LIMIT)
 
 
 def test_parts_concatenate_in_order() -> None:

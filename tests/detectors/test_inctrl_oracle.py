@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from detectors.inctrl_oracle import TOLERANCE, Oracle
 from torch import Tensor
 
-from detectors.inctrl_oracle import TOLERANCE, Oracle
 from inctrl.detectors.inctrl import Episode, InCTRL, InCTRLOptions, compare
 from inctrl.prompting import load_bank, prototypes
 from inctrl.types import Features, Item

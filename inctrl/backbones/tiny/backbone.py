@@ -1,7 +1,8 @@
 """The towers of `tiny` and their joint space, as a backbone."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -52,20 +53,31 @@ class TinyBackbone:
     def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
         return self._tower.preprocess(images, fit)
 
-    @torch.inference_mode()
+    @property
+    def image_tower(self) -> nn.Module:
+        """The joint space, which sentences meet, is no part of it."""
+        return self._tower.image_tower
+
     def encode_images(self, pixels: Tensor) -> Features:
         """The image token lies in the joint space."""
+        with _untraced():
+            return self.encode_traced(pixels)
+
+    def encode_traced(self, pixels: Tensor) -> Features:
         maps, last = self._tower.encode_maps(pixels)
         token = self._token([maps[i] for i in self._described], last)
         return Features(tuple(maps[i] for i in self._kept), token)
 
-    @torch.inference_mode()
     def encode_windows(self, pixels: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
         """The image tokens of what windows of the coarsest grid hold of every map.
 
         The tower has seen their surroundings: this is WinCLIP's window as far as a convolutional
         tower has one. The window of the whole grid has the image's own token.
         """
+        with _untraced():
+            return self._windows(pixels, sizes)
+
+    def _windows(self, pixels: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
         maps, last = self._tower.encode_maps(pixels)
         described = [maps[i] for i in self._described]
         grid = (last.shape[1], last.shape[2])
@@ -104,6 +116,17 @@ class TinyBackbone:
         """Read when the first sentence comes: most runs find their prototypes remembered."""
         with torch.inference_mode(False):  # weights read within it could carry no gradient
             return TextTower.load(self._folder, self._tower.device)
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Without gradients, yet not in inference mode.
+
+    What the joint space and the statistics compute once and keep (joined weights, masks of a grid)
+    could not take part in `encode_traced` if it came out of inference mode.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def _cut(maps: Tensor, grid: tuple[int, int], size: int) -> Tensor:
