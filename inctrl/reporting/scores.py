@@ -2,14 +2,11 @@
 
 import csv
 import io
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from inctrl.plainfiles import document, number_cell, text_cell
 from inctrl.reporting.run import AnyRow, Row, RunInfo, failed
 
 SCHEMA = 1
@@ -25,16 +22,11 @@ COLUMNS = (
     "overlay",
     "error",
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_json(info: RunInfo, rows: Sequence[AnyRow]) -> bytes:
-    """One document in UTF-8, results in order of arrival; null where a number is not finite.
-
-    Names are exact: an undecodable byte of a file name is the escape \\udcXX, which JSON readers
-    give back as the lone surrogate that Python reads such a name as.
-    """
-    document = {
+    """One document, results in order of arrival; null where a number is not finite."""
+    content = {
         "schema": SCHEMA,
         "started": info.started,
         "preparation_seconds": info.seconds,
@@ -52,8 +44,7 @@ def to_json(info: RunInfo, rows: Sequence[AnyRow]) -> bytes:
         "failures": [{"number": r.number, "name": r.name, "error": r.error} for r in failed(rows)],
         "warnings": info.warnings,
     }
-    text = json.dumps(_finite(document), ensure_ascii=False, allow_nan=False, indent=1)
-    return (text + "\n").encode("utf-8", "backslashreplace")
+    return document(content)
 
 
 def to_csv(rows: Sequence[AnyRow]) -> bytes:
@@ -68,10 +59,10 @@ def to_csv(rows: Sequence[AnyRow]) -> bytes:
     for r in rows:
         if isinstance(r, Row):
             numbers = (r.score, r.threshold, r.p_value, r.pixel_max)
-            cells = [_text(r.name), r.verdict, *map(_number, numbers)]
+            cells = [text_cell(r.name), r.verdict, *map(number_cell, numbers)]
             writer.writerow([*cells, len(r.regions), r.map, r.overlay, ""])
         else:
-            writer.writerow([_text(r.name), *[""] * 8, _text(r.error)])
+            writer.writerow([text_cell(r.name), *[""] * 8, text_cell(r.error)])
     return stream.getvalue().encode("utf-8", "backslashreplace")
 
 
@@ -81,23 +72,3 @@ def _result(row: Row) -> dict[str, Any]:
     del values["pictures"]
     height, width = values.pop("size")
     return {**values, "height": height, "width": width}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def _number(value: float) -> str:
-    return repr(float(value)) if math.isfinite(value) else ""
-
-
-def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
