@@ -1,6 +1,6 @@
 """Six photographs of good bricks are all it gets: which of the others are anomalous, and where?
 
-    python -m demos.detect
+python -m demos.detect
 """
 
 from pathlib import Path

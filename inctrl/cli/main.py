@@ -1,7 +1,8 @@
 """The command `inctrl`: parse, run, and end with the exit code that tells what happened.
 
-0 done | 1 a bug | 2 usage | 3 anomaly found with --fail-on | 4 some inputs unreadable
-5 model or data absent | 6 conflict | 7 no space or memory, or output not writable
+0 done | 1 a bug, or a failed --audit | 2 usage | 3 anomaly found with --fail-on
+4 some inputs unreadable, or a detector of an evaluation failed | 5 model or data absent
+6 conflict | 7 no space or memory, or output not writable
 130, 143 interrupted
 """
 
@@ -18,16 +19,17 @@ from types import FrameType
 from typing import NoReturn
 
 from inctrl import __version__
-from inctrl.cli import adapters, backbones, detect, detectors, doctor, train
+from inctrl.cli import adapters, backbones, data, detect, detectors, doctor, evaluate, train
 from inctrl.cli.output import prepare_stdout
 from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
 
-COMMANDS = (detect, train, detectors, adapters, backbones, doctor)
+COMMANDS = (detect, evaluate, train, data, detectors, adapters, backbones, doctor)
 EPILOG = """`inctrl COMMAND --help` explains a command. No network is used unless it is allowed.
 
-exit codes: 0 done, 1 a bug, 2 usage, 3 anomaly found with --fail-on, 4 some inputs unreadable,
-5 model or data absent, 6 context or adapter of another backbone, 7 output or memory, 128+n signal
+exit codes: 0 done, 1 a bug or a failed --audit, 2 usage, 3 anomaly found with --fail-on, 4 some
+inputs unreadable or a detector of an evaluation failed, 5 model or data absent, 6 context or
+adapter of another backbone, 7 output or memory, 128+n signal
 """
 
 
@@ -63,17 +65,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(argv: list[str]) -> int:
-    """Run a command; every expected failure is one line on stderr and an exit code."""
+    """Run a command; every expected failure is one line on stderr and an exit code.
+
+    Below the line comes the error's `detail`, where it has one.
+    """
     verbose = "-v" in argv or "--verbose" in argv
     try:
         parser = build_parser()
         apply_settings(parser, argv)
-        args = parser.parse_args(argv)
+        args = parser.parse_args(train.completed(argv))
         _configure_logging(args)
         code: int = args.run(args)
         return code
     except InctrlError as error:
-        return _fail(str(error), error.exit_code, verbose)
+        return _fail(str(error), error.exit_code, verbose, error.detail)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written was left", 130, verbose)
     except MemoryError:
@@ -87,10 +92,12 @@ def run(argv: list[str]) -> int:
         return _fail(f"bug: {name}: {error}{hint}", 1, verbose)
 
 
-def _fail(message: str, code: int, verbose: bool) -> int:
+def _fail(message: str, code: int, verbose: bool, detail: str = "") -> int:
     if verbose:
         traceback.print_exc()
     print(f"inctrl: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    if detail:
+        print(detail, file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -1,0 +1,149 @@
+"""Who takes part: detectors as a command line names them, loaded.
+
+    NAME[:KEY=VALUE,...][@BACKBONE]        patchcore:keep_shots=0@cnn:resnet18/tag
+
+A trained adapter takes part by its name; its kind tells the detector.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inctrl.adapters import file as adapter_file
+from inctrl.backbones import load_backbone
+from inctrl.backbones.cache import Remembers
+from inctrl.backbones.features import Tally
+from inctrl.errors import UsageError
+from inctrl.evaluation.results import Contender
+from inctrl.inspector import Inspector
+from inctrl.protocols import Backbone
+
+SPEC = re.compile(r"(?P<name>(?:anomalib:)?[^:@]+)(?::(?P<options>[^@]*))?(?:@(?P<backbone>.+))?")
+FORM = "NAME[:KEY=VALUE,...][@BACKBONE]"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is asked for; `label` is how tables will call it."""
+
+    label: str
+    detector: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    backbone: str | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """A contender, and what does its work.
+
+    identity   hash of all that its scores depend on besides data, shots and seed; not the label
+    """
+
+    contender: Contender
+    inspector: Inspector
+    identity: str
+
+
+def read_spec(text: str) -> Spec:
+    """A detector as the command line names it; UsageError where it is not of the form."""
+    match = SPEC.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--detector {text!r} is not {FORM}")
+    pairs = [part.partition("=") for part in (match["options"] or "").split(",") if part.strip()]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"--detector {text!r}: {key!r} is not KEY=VALUE; the form is {FORM}")
+    options = {key.strip(): value.strip() for key, _, value in pairs}
+    return Spec(text, match["name"], options, match["backbone"])
+
+
+def adapter_spec(name: str) -> Spec:
+    """A trained adapter by name or folder; it is called by its detector and its folder."""
+    return Spec(f"adapter {Path(name).name}", adapter=name)
+
+
+def load_entrants(
+    specs: Sequence[Spec], cache: Remembers | None, tally: Tally, **how: Any
+) -> tuple[Entrant, ...]:
+    """Load all that are asked for; a backbone that several use is loaded once.
+
+    how     further arguments of Inspector.load, for all of them
+    """
+    shared = {**how, "loader": sharing(load_backbone)}
+    entrants = tuple(_load(spec, cache, tally, shared) for spec in specs)
+    labels = [entrant.contender.label for entrant in entrants]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"contender {label!r} is named twice; leave one out")
+    return entrants
+
+
+def sharing(load: Callable[..., Backbone]) -> Callable[..., Backbone]:
+    """A loader that gives the same backbone for the same arguments."""
+    loaded: dict[str, Backbone] = {}
+
+    def shared(*args: Any, **options: Any) -> Backbone:
+        # Layers are a list or a tuple, and mean the same.
+        told = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        key = repr((args, sorted(told.items())))
+        if key not in loaded:
+            loaded[key] = load(*args, **options)
+        return loaded[key]
+
+    return shared
+
+
+def enter(inspector: Inspector, label: str) -> Entrant:
+    """An inspector as a contender.
+
+    Images are encoded one by one: which of them were remembered must not decide in which batches
+    the others are encoded, or scores would differ in their last digits from run to run.
+    """
+    backbone, detector, adapter = inspector.backbone, inspector.detector, inspector.adapter
+    contender = Contender(
+        label=label,
+        detector=detector.name,
+        options=dict(detector.options),
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint,
+        image_size=backbone.image_size,
+        layers=tuple(backbone.layers),
+        fit=inspector.fit_mode,
+        text_prior=inspector.text_prior,
+        adapter=Path(adapter.path).name if adapter else None,
+        adapter_sha256=adapter.sha256 if adapter else None,
+    )
+    return Entrant(contender, replace(inspector, batch=1), _identity(contender, inspector))
+
+
+def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, Any]) -> Entrant:
+    own = {"backbone": spec.backbone} if spec.backbone else {}
+    inspector = Inspector.load(
+        **{**how, **own},
+        detector=spec.detector,
+        adapter=spec.adapter,
+        options=spec.options,
+        cache="off",
+    )
+    label = spec.label
+    if spec.adapter:
+        label = f"{inspector.detector.name} ({adapter_file.find(spec.adapter).resolve().name})"
+    return enter(replace(inspector, cache=cache, tally=tally), label)
+
+
+def _identity(contender: Contender, inspector: Inspector) -> str:
+    told = [
+        contender.detector,
+        sorted(contender.options.items()),
+        contender.fingerprint,
+        contender.fit,
+        contender.adapter_sha256,
+        # Two banks of one name may hold different sentences.
+        repr(inspector.bank) if inspector.detector.uses_text else "",
+        repr(float(inspector.alpha)),
+    ]
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()

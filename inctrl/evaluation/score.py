@@ -1,0 +1,162 @@
+"""One detector on one category with the k shots of one seed.
+
+    draw -> fit on the shots alone -> score every test image -> p-values, figures of the maps
+
+Test images are seen in `score_category` alone, when the detector is fitted and its limit set.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inctrl.data.categories import Category, read_mask
+from inctrl.errors import InctrlError
+from inctrl.evaluation.features import Opened
+from inctrl.evaluation.results import Cell
+from inctrl.fitted import FittedInspector
+from inctrl.inputs import NO_FEATURES, Shots, open_shots
+from inctrl.inspector import Inspector
+from inctrl.maths.geometry import View
+from inctrl.maths.overlap import pixel_figures
+
+TOGETHER = 8
+"""Test images that are scored in one call."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Of each test image in its order: the score, and the map h w with where it lies.
+
+    seconds   spent in the detector
+    """
+
+    values: tuple[float, ...]
+    maps: tuple[Tensor, ...]
+    views: tuple[View, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A detector fitted on k shots, and what it says of the test images.
+
+    seconds   of preparing and calibrating, without those of the backbone
+    """
+
+    fitted: FittedInspector
+    scores: Scores
+    seconds: float
+
+
+Scorer: TypeAlias = Callable[[FittedInspector, Category, Opened, int], Scores]
+
+
+def judge(
+    inspector: Inspector,
+    category: Category,
+    k: int,
+    seed: int,
+    opened: Opened,
+    score: "Scorer | None" = None,
+    together: int = TOGETHER,
+) -> Judged:
+    """Fit on the k shots of a seed, then score the test images."""
+    shots, item = draw_shots(inspector, category, k, seed, opened), category.words
+    described = inspector.describe(item)
+    started, encoded = time.perf_counter(), _encoding(inspector)
+    fitted = inspector.fit_features(shots, described)
+    seconds = time.perf_counter() - started - (_encoding(inspector) - encoded)
+    return Judged(fitted, (score or score_category)(fitted, category, opened, together), seconds)
+
+
+def draw_shots(
+    inspector: Inspector, category: Category, k: int, seed: int, opened: Opened
+) -> Shots:
+    """The k shots of a seed with their features, opened as `inctrl detect` opens them."""
+    stored = [category.train[i] for i in category.draw(k, seed)]
+    if not stored:
+        return Shots((), NO_FEATURES, None, ())
+    window = opened.window(stored)
+    images = [opened(shot, window) for shot in stored]
+    for image in images:
+        inspector.view(image)  # one that the fit cannot show is an error: k shots are wanted
+    return open_shots(images, window, inspector.view, inspector.encode_shots)
+
+
+def score_category(
+    fitted: FittedInspector, category: Category, opened: Opened, together: int
+) -> Scores:
+    """Score the test images, some at a time; each is judged by itself."""
+    values: list[float] = []
+    maps: list[Tensor] = []
+    views: list[View] = []
+    seconds = 0.0
+    for start in range(0, len(category.test), together):
+        part = category.test[start : start + together]
+        images = [opened(sample.image, fitted.window) for sample in part]
+        views += map(fitted.inspector.view, images)
+        features = fitted.inspector.encode(images)
+        started = time.perf_counter()
+        prediction = fitted.score(features)
+        seconds += time.perf_counter() - started
+        values += prediction.score.tolist()
+        maps += prediction.anomaly_map
+    return Scores(tuple(values), tuple(maps), tuple(views), seconds)
+
+
+def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: int) -> Cell:
+    """What the evaluation keeps of it."""
+    fitted, values = judged.fitted, judged.scores.values
+    for sample, value in zip(category.test, values, strict=True):
+        if not math.isfinite(value):
+            raise InctrlError(
+                f"the score of {category.short(sample.image)!r} is {value}, k={k}, seed {seed}: "
+                "such scores rank nothing"
+            )
+    calibration = fitted.calibration
+    packed = fitted.inspector.detector.pack(fitted.context)
+    return Cell(
+        contender=contender,
+        dataset=category.dataset,
+        category=category.name,
+        k=k,
+        seed=seed,
+        shots=tuple(category.short(category.train[i]) for i in category.draw(k, seed)),
+        scores=values,
+        p_values=tuple(map(calibration.p_value, values)),
+        threshold=calibration.threshold,
+        pixels=_pixels(judged, category),
+        bytes=sum(t.numel() * t.element_size() for t in packed.values()),
+    )
+
+
+def _pixels(judged: Judged, category: Category) -> dict[str, float] | None:
+    """Figures of the maps at the size of the images, where there are masks and a place to show."""
+    if not (category.has_masks and judged.fitted.inspector.detector.localises):
+        return None
+    if not all(bool(values.isfinite().all()) for values in judged.scores.maps):
+        raise InctrlError(
+            f"a map of {category.name!r} is not finite; nothing can be measured on it"
+        )
+    figures = pixel_figures(_pairs(judged.scores, category))
+    return {key: value for key, value in figures.items() if value is not None}
+
+
+def _pairs(
+    scores: Scores, category: Category
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Each map with its mask, both at the size of the image."""
+    for sample, values, view in zip(category.test, scores.maps, scores.views, strict=True):
+        full = view.to_source(values).cpu().numpy()
+        yield full, read_mask(sample, (full.shape[0], full.shape[1]))
+
+
+def _encoding(inspector: Inspector) -> float:
+    """Seconds that its backbone has worked so far."""
+    return inspector.tally.seconds if inspector.tally else 0.0

@@ -1,0 +1,278 @@
+"""`inctrl evaluate` from the shell's side: files, exit codes, one line a fault, and a kill."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labelled import picture, save, write_set
+
+from inctrl.cli.main import run
+from inctrl.detectors.incontext import InContext
+from inctrl.errors import UsageError
+from inctrl.types import Prediction
+
+logger = logging.getLogger("inctrl")
+SMALL = ("--image-size", "64", "--shots", "2", "3", "--seeds", "2")
+FINAL = ("results.json", "results.csv", "shots.json", "report.html")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """And the package's log as it was: the command takes it over."""
+    monkeypatch.setenv("INCTRL_CACHE", str(tmp_path / "features"))
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_set(tmp_path / "made", "field")
+    write_set(tmp_path / "made", "plain", masks=False, first=100)
+    return tmp_path / "made"
+
+
+def evaluate(data: Path, out: Path, *flags: str) -> int:
+    return run(["evaluate", "--data", str(data), *SMALL, "--out", str(out), *flags])
+
+
+def digests(out: Path) -> dict[str, str]:
+    """Of all files but the times, and what a killed process may have left half-written."""
+    paths = [p for p in sorted(out.rglob("*")) if p.is_file()]
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.name != "timings.json"
+    }
+
+
+def test_the_main_job(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert evaluate(data, out, "--detector", "incontext", "patchcore:neighbours=1") == 0
+    streams = capsys.readouterr()
+    assert f"report: {out / 'report.html'}\n" in streams.out
+    assert re.search(r"^incontext +\d+\.\d\d \+- *\d+\.\d\d", streams.out, re.MULTILINE)
+    assert "made, 2 categories: image AUROC" in streams.out
+    assert "[4/16] made/field  incontext  k=2 " in streams.err
+    assert re.search(r"^encoded [1-9]\d* images, 0 remembered$", streams.err, re.MULTILINE)
+    assert {path.name for path in out.iterdir()} == {*FINAL, "timings.json", "cells", "examples"}
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["cells"]) == 16
+    shots = json.loads((out / "shots.json").read_text())["shots"]
+    assert {(s["category"], s["k"], s["seed"]) for s in shots} == {
+        (category, k, seed) for category in ("field", "plain") for k in (2, 3) for seed in (0, 1)
+    }
+    assert all("/train/good/" in name for s in shots for name in s["names"])
+    assert "<html" in (out / "report.html").read_text()
+    times = json.loads((out / "timings.json").read_text())
+    assert times["contenders"]["incontext"]["cells"] == 8
+
+
+def test_a_detector_more_encodes_nothing_and_the_same_command_writes_the_same_bytes(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert evaluate(data, one, "--detector", "incontext") == 0
+    capsys.readouterr()
+    assert evaluate(data, one, "--detector", "incontext", "spade") == 0
+    streams = capsys.readouterr()
+    assert "encoded 0 images" in streams.err
+    before = digests(one)
+    assert evaluate(data, one, "--detector", "incontext", "spade") == 0
+    assert digests(one) == before
+    assert evaluate(data, two, "--cache", "off", "--detector", "incontext", "spade") == 0
+    assert digests(two) == before
+    times = json.loads((one / "timings.json").read_text())
+    assert set(times["contenders"]) == {"incontext", "spade"}
+
+
+def start(data: Path, out: Path, cache: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "inctrl", "evaluate", "--data", str(data), *SMALL]
+    return subprocess.Popen(
+        [*command, "--detector", "incontext", "padim", "--out", str(out), "--cache", str(cache)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    """The cells that are there say when: after the first of 16, and in the middle."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert evaluate(data, whole, "--detector", "incontext", "padim", "-q") == 0
+    for finished in (1, 9):
+        process = start(data, killed, tmp_path / "cache")
+        while process.poll() is None and len(list((killed / "cells").glob("*.json"))) < finished:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(data, killed, tmp_path / "cache").wait() == 0
+    assert digests(killed) == digests(whole)
+
+
+def test_two_at_once_in_one_folder_do_no_harm(data: Path, tmp_path: Path) -> None:
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    assert evaluate(data, whole, "--detector", "incontext", "padim", "-q") == 0
+    processes = [start(data, shared, tmp_path / "cache") for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert digests(shared) == digests(whole)
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    code = (
+        "import sys; from inctrl.cli.main import build_parser; build_parser(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "rich"} & set(done.stdout.split())
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr after those of the reading."""
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if not line.startswith("reading")
+    ]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_shot_among_the_test_images_ends_it_before_anything_is_written(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(6):
+        save(data / f"field/test/good/1{i}.png", picture(i))
+    assert evaluate(data, tmp_path / "out") == 2
+    line = refused(capsys)
+    assert "field/train/good/" in line
+    assert "5 shots are test images" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--detector", "patchcor"], "did you mean 'patchcore'"),
+        (["--detector", "patchcore:nope=1"], "unknown option"),
+        (["--detector", "spade", "spade"], "named twice"),
+        (["--exclude", "feild"], "did you mean 'field'"),
+        (["--shots", "2", "50"], "--shots 50 is more than"),
+        (["--protocol", "inctrl"], "--protocol inctrl is for --shots 2 4 8"),
+        (["--group-by", "group"], "names no group"),
+        (["--alpha", "2"], "alpha 2"),
+        (["--cache-size", "0"], "--cache-size 0"),
+        (["--adapter", "none-such"], "unknown adapter"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_2(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str
+) -> None:
+    assert evaluate(data, tmp_path / "out", *flags) == 2
+    assert says in refused(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_somebody_else_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").touch()
+    assert evaluate(tmp_path / "no-data", tmp_path / "mine") == 7
+    assert "thesis.tex" in refused(capsys)
+
+
+def test_an_unreadable_test_image_is_named_and_exits_5(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "field/test/good/00.png").write_bytes(b"nothing")
+    assert evaluate(data, tmp_path / "out") == 5
+    assert "00.png" in refused(capsys)
+
+
+class Fails(InContext):
+    """On one category."""
+
+    def prepare(self, references: object, item: object) -> object:
+        if item.name == "field":  # type: ignore[attr-defined]
+            raise UsageError("cannot do that")
+        return super().prepare(references, item)  # type: ignore[arg-type]
+
+
+def test_a_contender_that_fails_exits_4_and_the_others_are_there(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inctrl.detectors.spade.Spade.prepare", Fails.prepare)
+    monkeypatch.setattr("inctrl.detectors.spade.Spade.score", None)
+    assert evaluate(data, tmp_path / "out", "--only", "field", "--detector", "spade", "padim") == 4
+    streams = capsys.readouterr()
+    assert "1 failed and are n/a: spade on made/field: cannot do that" in streams.err
+    assert re.search(r"^spade +n/a +n/a$", streams.out, re.MULTILINE)
+    assert re.search(r"^padim +\d", streams.out, re.MULTILINE)
+
+
+def test_the_audit_passes_and_writes_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(data, tmp_path / "out", "--audit", "--detector", "incontext", "padim") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * 2 * 7
+    assert all(line.startswith("pass  ") for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_leak_is_named_and_exits_1(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = InContext.score
+
+    def scaled(self: InContext, queries: object, context: object) -> Prediction:
+        made = honest(self, queries, context)  # type: ignore[arg-type]
+        return Prediction(made.score / made.score.max(), made.anomaly_map)
+
+    monkeypatch.setattr(InContext, "score", scaled)
+    assert evaluate(data, tmp_path / "out", "--audit", "--only", "field") == 1
+    streams = capsys.readouterr()
+    assert re.search(r"^FAIL  incontext  made/field  alone  moved .*png\)$", streams.out, re.M)
+    assert "audit failed: " in streams.err
+
+
+def test_a_cache_too_small_for_a_second_run_is_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--only", "field", "--cache-size")
+    evaluate(data, tmp_path / "out", *flags, "0.00001")
+    assert "give --cache-size" in capsys.readouterr().err
+    evaluate(data, tmp_path / "other", *flags, "1")
+    assert "--cache-size" not in capsys.readouterr().err
+
+
+def test_json_is_the_document_that_is_written(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(data, tmp_path / "out", "--only", "plain", "--json", "-q") == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out) == json.loads((tmp_path / "out/results.json").read_text())
+    assert streams.err == ""
+
+
+def test_without_out_each_evaluation_has_a_folder_of_its_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert run(["evaluate", "--data", str(data), "--only", "plain", *SMALL, "-q"]) == 0
+    assert {path.name for path in Path("runs").iterdir()} == {"evaluate-1", "evaluate-2"}
