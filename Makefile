@@ -33,7 +33,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 benchmarks: $(VENV)/.installed-test
-	$(BIN)/python -m benchmarks.few_shot $(DATA)
+	$(BIN)/inctrl evaluate --data $(DATA) --shots 1 2 4 8 --seeds 5
 	$(BIN)/python -m benchmarks.calibration $(DATA)
 	$(BIN)/python -m benchmarks.compare $(DATA)
 	$(BIN)/python -m benchmarks.coreset

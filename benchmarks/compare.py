@@ -2,12 +2,12 @@
 
     python -m benchmarks.compare DATA [--seeds 3] [--results DIR] [--write]
 
-All see the layers that `tiny` gives by default, at its size, the whole image. Shots of a seed are
-the same for all detectors (benchmarks/few_shot.py). Detectors with trained adapters (coop, regad)
-are trained once for each set on the other sets, with the defaults of `inctrl train` but for EPOCHS
-of regad, so that none has seen a set on which it is measured. Results are kept in --results as they
-come, and a second run goes on from there; --write puts the tables into README.md and
-docs/comparison.md, the figures into docs/comparison.json.
+All see the layers that `tiny` gives by default, at its size, the whole image; shots of a seed are
+the same for all. Detectors with trained adapters (coop, regad) are trained once for each set on the
+other sets, with the defaults of `inctrl train` but for EPOCHS of regad, so that none has seen a set
+on which it is measured. Each cell is an `inctrl evaluate` in a folder of --results, from which a
+second run goes on; --write puts the tables into README.md and docs/comparison.md, the figures into
+docs/comparison.json.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import contextlib
 import io
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.few_shot import LIGHT, SHOTS, evaluate
 from benchmarks.machine import describe
-from inctrl import Inspector
 from inctrl.cli.main import run as inctrl
 from inctrl.data.categories import Category
 from inctrl.data.sources import read_data
 
 ROOT = Path(__file__).resolve().parent.parent
+SHOTS = (1, 2, 4, 8)
+LIGHT = ("textile_sim", "mnist_3", "mnist_7")
+"""A simulated texture and two digits decide the plain mean; the second mean goes without."""
 EPOCHS = 16
 """Of regad: training runs through the tower forwards and backwards, a third of the default here."""
 
@@ -88,29 +88,33 @@ def parse() -> argparse.Namespace:
 
 
 def cell(contender: Contender, data: Category, args: argparse.Namespace) -> dict[str, Any]:
-    """AUROCs of one detector on one set, from a former run where there was one."""
-    slug = re.sub(r"\W+", "-", f"{contender.name} {data.name} {args.seeds}")
-    file: Path = args.results / f"{slug}.json"
-    if not file.is_file():
-        started = time.perf_counter()
-        adapter = trained(contender, data, args) if contender.trained else None
-        ready = time.perf_counter()
-        inspector = Inspector.load(
-            detector=contender.detector, adapter=adapter, options=contender.options
-        )
-        image, pixel = evaluate(inspector, data, args.seeds, pixels=True)
-        measured = {
-            "image": image.tolist(),
-            "pixel": None if pixel is None else pixel.tolist(),
-            "seconds": time.perf_counter() - ready,
-            "training_seconds": ready - started,
-        }
-        file.write_text(json.dumps(measured))
-    kept: dict[str, Any] = json.loads(file.read_text())
-    means = np.mean(kept["image"], axis=0)
+    """AUROCs of one detector on one set, seeds x shots in per cent; a finished one is kept."""
+    out: Path = args.results / re.sub(r"\W+", "-", f"{contender.name} {data.name} {args.seeds}")
+    if contender.trained:
+        who = ["--adapter", trained(contender, data, args)]
+    else:
+        options = ",".join(f"{key}={value}" for key, value in contender.options.items())
+        who = ["--detector", f"{contender.detector}:{options}" if options else contender.detector]
+    command = ["evaluate", "--data", str(args.data), "--only", data.name, *who, "--out", str(out)]
+    command += ["--seeds", str(args.seeds), "--shots", *map(str, SHOTS), "--quiet"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = inctrl(command)
+    if code:
+        raise SystemExit(code)
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    kept = {name: figures(found, f"{name}_auroc", args.seeds) for name in ("image", "pixel")}
+    means = np.array(kept["image"]).mean(axis=0)
     cells = "   ".join(f"k={k} {m:5.1f}" for k, m in zip(SHOTS, means, strict=True))
-    print(f"{contender.name:20} {data.name:14} {cells}   {kept['seconds']:.0f} s", flush=True)
+    print(f"{contender.name:20} {data.name:14} {cells}", flush=True)
     return kept
+
+
+def figures(found: dict[str, Any], metric: str, seeds: int) -> list[list[float]] | None:
+    """A figure of results.json, seeds x shots in per cent; None where it is undefined."""
+    table = {(c["seed"], c["k"]): c["figures"][metric] for c in found["cells"]}
+    if None in table.values():
+        return None
+    return [[100 * table[seed, k] for k in SHOTS] for seed in range(seeds)]
 
 
 def trained(contender: Contender, data: Category, args: argparse.Namespace) -> str:

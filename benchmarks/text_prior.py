@@ -4,7 +4,7 @@
 
 Residuals alone (`text_weight=0`) and fused scores of the same shots and queries; the difference of
 each seed, their mean, and its standard error. The item is the name of the set's folder. Shots are
-drawn as in benchmarks.few_shot.
+drawn as `inctrl evaluate` draws them.
 """
 
 import argparse
