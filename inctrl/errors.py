@@ -55,6 +55,12 @@ class ContextMismatch(InctrlError):
     exit_code = 6
 
 
+class Conflict(InctrlError):
+    """Something else is at work on the same thing."""
+
+    exit_code = 6
+
+
 class OutputError(InctrlError):
     """Results cannot be written."""
 

@@ -152,6 +152,14 @@ def digest(rgb: NDArray[np.uint8]) -> str:
     return sha256.hexdigest()
 
 
+def stored_digest(picture: Picture) -> str:
+    """sha256 of the values as they are stored; of 8 bits it is that of the image."""
+    pixels = np.ascontiguousarray(picture.pixels)
+    if pixels.dtype == np.uint8:
+        return digest(np.asarray(pixels, dtype=np.uint8))
+    return hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
 def _from_array(array: NDArray[np.generic], name: str, notes: tuple[str, ...] = ()) -> Picture:
     colour = array.ndim == 3 and array.shape[2] in (3, 4)
     if array.ndim != 2 and not colour:

@@ -38,6 +38,7 @@ class AdapterConfig:
     shape    what its module is built with: sizes by name
     text     whether it was trained with a text prior
     shots    numbers of shots it was trained with
+    images   digests of the images it has seen, 16 hex digits each; empty: not known
     recipe   how it was trained, by name
     lora     rank, alpha and targets of low-rank updates of the image tower; empty without them.
              The fingerprint is that of the backbone before them
@@ -53,6 +54,7 @@ class AdapterConfig:
     fit: Fit = "squash"
     shots: tuple[int, ...] = ()
     data: str = ""
+    images: str = ""
     seed: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)

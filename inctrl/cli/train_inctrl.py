@@ -8,7 +8,6 @@ Several processes train as one: `torchrun --nproc-per-node N -m inctrl train ...
 
 import argparse
 import math
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,15 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument("--epochs", type=int, default=10, help="default: 10")
     group.add_argument("--steps", type=int, default=100, help="of an epoch (default: 100)")
-    group.add_argument("--batch", type=int, default=16, help="queries of a step (default: 16)")
+    # A destination of its own: the setting `batch` is how many images are encoded at a time.
+    group.add_argument(
+        "--batch",
+        dest="queries",
+        metavar="N",
+        type=int,
+        default=16,
+        help="queries of a step (default: 16)",
+    )
     group.add_argument(
         "--shots", type=int, nargs="+", default=[2], metavar="K", help="drawn of these (default: 2)"
     )
@@ -177,6 +184,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
     """Train, write the adapter, and clear away what a kill would have needed."""
     from inctrl.adapters import file
+    from inctrl.training import checkpoint
     from inctrl.training import job as program
     from inctrl.training.board import board
     from inctrl.training.card import card, config_of
@@ -188,7 +196,7 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
         config = config_of(job, trained)
         told = card(config, path.name, job, trained)
         file.save(path, config, trained.fusion, told, trained.lora)
-        shutil.rmtree(job.work, ignore_errors=True)
+        checkpoint.remove_folder(job.work)
         say(f"{path}\n")
 
 
@@ -196,17 +204,19 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
     from inctrl.training.recipe import Recipe
 
     for name in ("epochs", "steps", "rate"):
-        if not getattr(args, name) > 0:
+        if not 0 < getattr(args, name) < math.inf:
             raise UsageError(f"--{name} {getattr(args, name)} is not a positive number")
     if args.rate > 1:
         raise UsageError(f"--rate {args.rate:g} is above 1, at which nothing is learned")
     for name in ("versions", "decay", "pixels", "clip", "patience"):
-        if not getattr(args, name) >= 0:
-            raise UsageError(f"--{name} {getattr(args, name)} is below 0")
-    if args.batch < 4 or args.batch % 2:
+        if not 0 <= getattr(args, name) < math.inf:
+            raise UsageError(f"--{name} {getattr(args, name)} is not a number from 0 on")
+    if args.synthetic == "all" and not args.versions:
+        raise UsageError("--synthetic all with --versions 0 draws nothing; leave one of them out")
+    if args.queries < 4 or args.queries % 2:
         raise UsageError(
-            f"--batch {args.batch}: half of it is normal and half anomalous, and batch norm needs "
-            "more than a pair; give an even number from 4 on"
+            f"--batch {args.queries}: half of it is normal and half anomalous, and batch norm "
+            "needs more than a pair; give an even number from 4 on"
         )
     if min(args.shots) < 1:
         raise UsageError(f"--shots {min(args.shots)} is not a positive number")
@@ -215,7 +225,7 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
     return Recipe(
         args.epochs,
         args.steps,
-        args.batch,
+        args.queries,
         tuple(dict.fromkeys(args.shots)),
         args.rate,
         args.decay,

@@ -64,11 +64,11 @@ def chosen_sets(args: argparse.Namespace, *, labelled: bool = True) -> "list[Cat
     from inctrl.registry import unknown
 
     found = [data for root in args.data for data in read_data(root, labelled=labelled)]
-    names = {data.name for data in found}
+    names = {name for data in found for name in (data.name, f"{data.dataset}/{data.name}")}
     for name in args.exclude:
         if name not in names:
-            raise unknown(name, names, "set to exclude")
-    kept = [data for data in found if data.name not in args.exclude]
+            raise unknown(name, {data.name for data in found}, "set to exclude")
+    kept = [d for d in found if not {d.name, f"{d.dataset}/{d.name}"} & set(args.exclude)]
     if not kept:
         raise UsageError("--exclude leaves no set to train on")
     return kept
@@ -81,6 +81,8 @@ def fresh_folder(args: argparse.Namespace) -> Path:
     if args.name is not None and not NAME.fullmatch(args.name):
         raise UsageError(f"adapter name {args.name!r} is not a plain name (letters, digits, . _ -)")
     path: Path = args.out or user_folder() / args.name
+    if not path.name:
+        raise UsageError(f"--out {str(path)!r} is no new folder; name one")
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise OutputError(f"{str(path)!r} is there already; choose another folder or name")
     return path

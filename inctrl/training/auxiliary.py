@@ -15,7 +15,8 @@ from inctrl.errors import UsageError
 from inctrl.inspector import Inspector
 from inctrl.prompting import both_prototypes
 from inctrl.registry import unknown
-from inctrl.training.episodes import Draw, Episodes, Members, holdout
+from inctrl.training.checkpoint import FEATURES
+from inctrl.training.episodes import Draw, Episodes, Members, holdout, refuse_few
 from inctrl.training.examples import READ, Example, Table, TableWriter, encode_examples
 from inctrl.training.examples import list_examples as examples_of
 from inctrl.training.processes import Processes
@@ -51,6 +52,8 @@ class Auxiliary:
         """The draws of a training; UsageError where the sets cannot give them."""
         drawn = Episodes(self.trained, recipe.batch, recipe.shots, recipe.seed, recipe.own_shots)
         drawn.refuse_few()
+        if self.held_out:
+            refuse_few(self.members[-1:], max(recipe.shots) + 1, max(recipe.shots))
         return drawn
 
     def judged(self, recipe: Recipe) -> list[Draw]:
@@ -71,6 +74,12 @@ def gather(
     everywhere  draw them in all categories
     """
     names = [category.name for category in categories]
+    for category in categories:
+        if names.count(category.name) > 1:
+            raise UsageError(
+                f"category {category.name!r} is given twice, once in {category.dataset!r}; leave "
+                f"one out with --exclude {category.dataset}/{category.name}"
+            )
     if hold_out is not None and hold_out not in names:
         raise unknown(hold_out, names, "set to hold out")
     ordered = [c for c in categories if c.name != hold_out]
@@ -122,7 +131,7 @@ def encode_all(
         for _ in tracked(encode_examples(inspector, mine, seed), parts):
             continue
         processes.wait()
-    writer = TableWriter(len(examples), folder / f"features-{processes.rank}")
+    writer = TableWriter(len(examples), folder / f"{FEATURES}{processes.rank}")
     reading = encode_examples(inspector, examples, seed)
     for features, shares in tracked(reading, -(-len(examples) // READ)):
         writer.add(features, shares)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inctrl.errors import MissingModel
 from inctrl.training.loop import Row
+from inctrl.wholefolder import told
 
 COUNTED = ("step", "epoch")
 
@@ -26,7 +27,9 @@ def board(folder: Path | None) -> Iterator[Callable[[Row], None]]:
             "--tensorboard needs the package tensorboard; install inctrl[tensorboard]"
         ) from None
 
-    with SummaryWriter(str(folder)) as writer:
+    with told(folder):
+        opened = SummaryWriter(str(folder))
+    with opened as writer:
 
         def report(row: Row) -> None:
             part = "epoch" if "epoch" in row else "step"

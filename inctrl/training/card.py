@@ -32,10 +32,16 @@ def config_of(job: Job, trained: Trained) -> AdapterConfig:
         text=job.text and inspector.backbone.has_text,
         fit=inspector.fit_mode,
         shots=recipe.shots,
-        data=", ".join(members.name for members in job.auxiliary.members),
+        data=", ".join(members.name for members in job.auxiliary.trained),
+        images=trained.seen,
         seed=recipe.seed,
         metrics=figures,
-        recipe={**settings, **asdict(job.objective), "processes": job.processes.size},
+        recipe={
+            **settings,
+            **asdict(job.objective),
+            "processes": job.processes.size,
+            "held_out": job.auxiliary.members[-1].name if job.auxiliary.held_out else None,
+        },
         source=f"trained by `inctrl train inctrl`, inctrl {__version__}",
         lora=trained.lora.shape.described if trained.lora else {},
     )

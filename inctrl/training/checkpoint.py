@@ -1,26 +1,74 @@
-"""Checkpoints and logs of a training that may be killed at any moment.
+"""The folder of a training that may be killed at any moment: its checkpoint and its log.
 
-A checkpoint is written whole, to a temporary name, and renamed. It names all that the result
-depends on, and another training's is refused.
+A file is written whole, to a temporary name, and renamed. A checkpoint names all that the result
+depends on, and another training's is refused. What else lies in the folder is never touched.
 """
 
+import contextlib
+import io
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from inctrl.errors import UsageError
+from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
+from inctrl.wholefolder import told
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+CHECKPOINT, LOG, LOCK, FEATURES = "checkpoint.pt", "log.jsonl", "lock", "features-"
+OURS = (CHECKPOINT, LOG, LOCK, f"{CHECKPOINT}.partial", f"{LOG}.partial")
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder; OutputError where it holds anything that no training has written."""
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = [p.name for p in sorted(folder.iterdir()) if not _ours(p)]
+    if foreign:
+        raise OutputError(
+            f"{str(folder)!r}, where a training is kept until it is done, holds {foreign[0]!r}, "
+            "which no training has written; move it away, or choose another --out"
+        )
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove what a training has written, and the folder if nothing else lies there."""
+    for path in filter(_ours, folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the folder; Conflict where one is at work there."""
+    try:
+        import fcntl
+    except ImportError:  # elsewhere than on POSIX two trainings in one folder are not told apart
+        yield
+        return
+    with told(folder), (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another training is at work in {str(folder)!r}; wait for it, or choose another "
+                "--out"
+            ) from None
+        yield
 
 
 def save(folder: Path, identity: str, step: int, states: Mapping[str, Any]) -> None:
     """`states` holds state dicts, tensors, numbers and plain containers of them."""
-    partial = folder / f"{CHECKPOINT}.partial"
-    torch.save({"states": dict(states), "step": step, "identity": identity}, partial)
-    partial.replace(folder / CHECKPOINT)
+    stream = io.BytesIO()
+    torch.save({"states": dict(states), "step": step, "identity": identity}, stream)
+    _put(folder, CHECKPOINT, stream.getvalue())
 
 
 def load(folder: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
@@ -28,30 +76,58 @@ def load(folder: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
     file = folder / CHECKPOINT
     if not file.is_file():
         return None
-    stored = torch.load(file, map_location="cpu", weights_only=True)
-    if stored["identity"] != identity:
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+        step, states, other = int(stored["step"]), stored["states"], stored["identity"]
+    except Exception:  # the reader raises many types on damaged files
+        raise InvalidFile(
+            f"{str(file)!r} is damaged; delete {str(folder)!r} to begin anew"
+        ) from None
+    if other != identity:
         raise UsageError(
             f"{str(file)!r} is of a training with other settings or other data; "
             "delete the folder to begin anew, or choose another"
         )
-    return int(stored["step"]), stored["states"]
+    return step, states
 
 
 def log(folder: Path, row: Mapping[str, Any]) -> None:
     """Add a line to the log; every row has a `step`."""
-    with (folder / LOG).open("a", encoding="utf-8") as file:
+    with told(folder), (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The rows logged so far; a line that a kill has cut is none."""
+    """The rows logged so far; a last line that a kill has cut is none."""
     file = folder / LOG
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    try:
+        return [json.loads(line) for line in lines if line.endswith("}")]
+    except ValueError:
+        raise InvalidFile(
+            f"{str(file)!r} is damaged; delete {str(folder)!r} to begin anew"
+        ) from None
 
 
 def keep_until(folder: Path, step: int) -> None:
     """Drop what was logged after the checkpoint that the training goes on from."""
     kept = [row for row in read_log(folder) if row["step"] <= step]
-    text = "".join(f"{json.dumps(row)}\n" for row in kept)
-    (folder / LOG).write_text(text, encoding="utf-8")
+    _put(folder, LOG, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+
+
+def _ours(path: Path) -> bool:
+    return path.name in OURS or path.name.startswith(FEATURES)
+
+
+def _put(folder: Path, name: str, data: bytes) -> None:
+    partial = folder / f"{name}.partial"
+    try:
+        with told(folder):
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(folder / name)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

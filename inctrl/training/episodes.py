@@ -61,13 +61,8 @@ class Episodes:
 
     def refuse_few(self) -> None:
         """UsageError where a category cannot give what is drawn."""
-        most = max(self.shots) + (0 if self.own_shots else 1)
-        few = [f"{m.name!r} ({len(m.normal)})" for m in self.members if len(m.normal) < most]
-        if few:
-            raise UsageError(
-                f"{max(self.shots)} shots and a query are {most} normal images, more than there "
-                f"are in {', '.join(few)}; give fewer --shots, or leave them out with --exclude"
-            )
+        most = max(self.shots)
+        refuse_few(self.members, most if self.own_shots else most + 1, most)
         if not any(m.anomalous for m in self.members):
             raise UsageError(
                 "no anomalous image to train on; give sets that have some, or let defects be "
@@ -98,10 +93,26 @@ class Episodes:
         return [pool[i] for i in torch.randperm(len(pool), generator=random)[:k].tolist()]
 
 
+def refuse_few(members: Sequence[Members], needed: int, shots: int) -> None:
+    """UsageError that names the categories with fewer normal images than are needed at once."""
+    few = [f"{m.name!r} ({len(m.normal)})" for m in members if len(m.normal) < needed]
+    if few:
+        raise UsageError(
+            f"{shots} shots and a query are {needed} normal images, more than there are in "
+            f"{', '.join(few)}; give fewer --shots, or leave them out with --exclude"
+        )
+
+
 def balanced(draw: Draw, rank: int, size: int) -> Draw:
     """The part of a draw that process `rank` of `size` takes: as many of each half."""
     if size == 1:
         return draw
+    if len(draw.queries) % (2 * size) or len(draw.queries) < 4 * size:
+        raise UsageError(
+            f"--batch {len(draw.queries)} cannot be shared by {size} processes, each of which "
+            "needs as many normal as anomalous queries, two of each or more; give a multiple of "
+            f"{2 * size} from {4 * size} on"
+        )
     rows = torch.arange(len(draw.queries))
     mine = torch.cat([half[rank::size] for half in rows.chunk(2)])
     return Draw(draw.queries[mine], draw.labels[mine], draw.shots[mine], draw.categories[mine])

@@ -19,7 +19,7 @@ from inctrl.data.categories import Category, Sample, read_mask
 from inctrl.data.defects import damage_any
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData, UnreadableImage, UsageError
-from inctrl.images import Image, open_image
+from inctrl.images import Image, Window, open_image
 from inctrl.inspector import Inspector
 from inctrl.maths.geometry import View
 from inctrl.maths.neighbours import unit
@@ -33,12 +33,16 @@ IN_MEMORY = 4 * 1024**3
 
 @dataclass(frozen=True)
 class Example:
-    """An image to learn from: as stored, or with a drawn defect (`version` counts them)."""
+    """An image to learn from: as stored, or with a drawn defect (`version` counts them).
+
+    window   how it is shown if it has more than 8 bits
+    """
 
     image: Stored
     anomalous: bool
     sample: Sample | None = None
     version: int | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +74,18 @@ def open_example(example: Example, seed: int) -> tuple[Image, NDArray[np.bool_] 
 
     A drawn defect follows from the image's pixels, the seed and the version alone.
     """
-    image = example.image.open()
+    image = example.image.open(example.window)
     if example.version is not None:
         key = hashlib.sha256(f"{image.sha256} {seed} {example.version}".encode()).digest()
         drawn = damage_any(image.rgb, np.random.default_rng(int.from_bytes(key[:8])))
         return open_image(drawn.rgb, f"{image.name} ({drawn.kind})"), drawn.mask
     if not example.anomalous:
         return image, np.zeros(image.size, dtype=bool)
-    masked = example.sample is not None and example.sample.mask is not None
-    return image, read_mask(example.sample, image.size) if masked and example.sample else None
+    if example.sample is None or example.sample.mask is None:
+        return image, None
+    mask = read_mask(example.sample, image.size)
+    # A mask that marks nothing does not say where the anomaly is.
+    return image, mask if mask.any() else None
 
 
 def encode_examples(

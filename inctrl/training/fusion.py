@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.detectors.inctrl import Episode, EpisodeScores, Grouping, compare
+from inctrl.errors import UsageError
 from inctrl.maths.grids import resize_map
 from inctrl.training.episodes import Draw
 from inctrl.training.examples import Table
@@ -108,7 +109,13 @@ class FrozenLearner:
             for start in range(0, len(draw.queries), TOGETHER):
                 met = episode(self.table, self.prototypes, _part(draw, start), self.device)
                 scores.append(compare(self.module, met).fused.final.cpu())
-            found.append(roc_auc_score(draw.labels.numpy(), torch.cat(scores).numpy()))
+            every = torch.cat(scores)
+            if not every.isfinite().all():
+                raise UsageError(
+                    "the scores of the held-out set are no numbers any more; train with a lower "
+                    "--rate, a lower --decay, or with --clip 1"
+                )
+            found.append(roc_auc_score(draw.labels.numpy(), every.numpy()))
         return float(np.mean(found))
 
 

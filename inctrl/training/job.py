@@ -1,17 +1,19 @@
 """A training of InCTRL's adapter from the sets to the trained module; resumable as a whole.
 
 job = Job(inspector, gather(categories, ...), Recipe(), Objective(), work)
-trained = run(job)
+trained = run(job, follow)
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from inctrl import __version__
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.adapters.lora import Lora
 from inctrl.backbones.lowrank import tunable
@@ -23,8 +25,8 @@ from inctrl.training.fusion import FrozenLearner, Objective, new_fusion
 from inctrl.training.loop import ALONE, Row, Run, train
 from inctrl.training.processes import Processes
 from inctrl.training.recipe import Recipe
+from inctrl.training.survey import Survey, survey
 from inctrl.training.tuned import TunedLearner, new_tuned
-from inctrl.wholefolder import told
 
 Follow = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Passes elements on, of which there are so many at the most, and shows how far it is."""
@@ -49,16 +51,18 @@ class Job:
     processes: Processes = ALONE
     device: torch.device = CPU
 
-    @property
-    def identity(self) -> str:
+    def identity(self, seen: Survey) -> str:
         """A hash of all that the result depends on."""
         parts = (
+            __version__,
+            seen,
+            self.auxiliary.held_out,
             self.inspector.backbone.fingerprint,
             self.inspector.fit_mode,
             self.inspector.bank if self.text else None,
             self.auxiliary.members,
             self.auxiliary.words,
-            [(example.image.name, example.version) for example in self.auxiliary.examples],
+            [(example.version, example.window) for example in self.auxiliary.examples],
             self.recipe,
             self.objective,
             self.processes.size,
@@ -70,27 +74,39 @@ class Job:
 class Trained:
     """The module, a row for every epoch, and the epoch whose weights it has.
 
+    seen   digests of the images that were learned from or held out
     lora   the updates of the image tower that the module goes with
     """
 
     fusion: InCTRLFusion
     epochs: tuple[Row, ...]
     kept: int
+    seen: str
     lora: Lora | None = None
 
 
 def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None) -> Trained:
-    """Train, or go on; `report` is given every row of the loop that is new."""
+    """Train, or go on; `report` is given every row of the loop that is new.
+
+    Conflict where another training is at work in the work folder.
+    """
     if job.recipe.lora:
         tunable(job.inspector.backbone)  # refused before anything is written
-    with told(job.work):
-        job.work.mkdir(parents=True, exist_ok=True)
+    checkpoint.open_folder(job.work)
+    alone = checkpoint.locked(job.work) if job.processes.first else contextlib.nullcontext()
+    with alone:
+        return _run(job, follow, report)
+
+
+def _run(job: Job, follow: Follow, report: Callable[[Row], None]) -> Trained:
+    auxiliary, seen = survey(job.auxiliary)
+    job = replace(job, auxiliary=auxiliary)
     episodes, judged = job.auxiliary.episodes(job.recipe), job.auxiliary.judged(job.recipe)
     learner = _learner(job, follow)
     part = job.processes
     training = Run(
         job.work,
-        job.identity,
+        job.identity(seen),
         lambda step: balanced(episodes.step(step), part.rank, part.size),
         (lambda: learner.auroc(judged)) if judged else None,
         part,
@@ -101,8 +117,8 @@ def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None
     epochs = tuple(checkpoint.read_log(job.work)) if part.first else ()
     kept = kept_epoch(epochs)
     if isinstance(learner, TunedLearner):
-        return Trained(learner.module.fusion, epochs, kept, learner.lora)
-    return Trained(learner.module, epochs, kept)
+        return Trained(learner.module.fusion, epochs, kept, seen.seen, learner.lora)
+    return Trained(learner.module, epochs, kept, seen.seen)
 
 
 def kept_epoch(epochs: Sequence[Row]) -> int:

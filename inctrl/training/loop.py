@@ -56,12 +56,11 @@ class Run:
 
 @dataclass
 class Progress:
-    """What a checkpoint holds besides weights: the epoch's sums of losses, the best epoch."""
+    """What a checkpoint holds besides weights: the epoch's sums of losses, the best weights."""
 
     step: int
     sums: Tensor
     best: float
-    best_epoch: int
     stale: int
     kept: dict[str, Tensor] | None
 
@@ -126,7 +125,7 @@ def _end_epoch(module: nn.Module, recipe: Recipe, run: Run, progress: Progress) 
         module.train()
         row["held_out_auroc"] = value
         if value > progress.best:
-            progress.best, progress.best_epoch, progress.stale = value, epoch, 0
+            progress.best, progress.stale = value, 0
             progress.kept = _copy(module)
         else:
             progress.stale += 1
@@ -145,7 +144,7 @@ def _begin(module: nn.Module, optimiser: torch.optim.Optimizer, run: Run) -> Pro
     """From the checkpoint, or from the start."""
     found = run.processes.from_first(lambda: checkpoint.load(run.folder, run.identity))
     if found is None:
-        progress = Progress(0, torch.zeros(len(PARTS), dtype=torch.double), -math.inf, 0, 0, None)
+        progress = Progress(0, torch.zeros(len(PARTS), dtype=torch.double), -math.inf, 0, None)
     else:
         step, states = found
         module.load_state_dict(states["module"])

@@ -72,5 +72,7 @@ def joined() -> Iterator[Processes]:
     dist.init_process_group("nccl" if cuda else "gloo", timeout=WAIT)
     try:
         yield Processes(dist.get_rank(), size)
+        # One that leaves while others still talk to it may bring them down.
+        dist.barrier()
     finally:
         dist.destroy_process_group()

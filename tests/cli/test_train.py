@@ -16,6 +16,7 @@ import torch
 from inctrl.adapters import file
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.cli.main import run
+from inctrl.images import open_image
 from inctrl.inspector import Inspector
 
 SMALL = ("--image-size", "96", "--batch", "8", "--quiet")
@@ -115,6 +116,62 @@ def test_killed_and_given_again_it_ends_with_the_same_files(sets: Path, tmp_path
     assert not (outs[1].parent / "same.training").exists()
 
 
+def test_holding_out_is_another_training(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = tmp_path / "a.training"
+    more = ("--exclude", "clean", "--epochs", "2", "--steps", "60")
+    command = [sys.executable, "-m", "inctrl", "train", "--data", str(sets), *SMALL, *more]
+    going = subprocess.Popen([*command, "--out", str(tmp_path / "a"), "--hold-out", "slate"])
+    while not (work / "checkpoint.pt").is_file():
+        assert going.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    going.send_signal(signal.SIGKILL)
+    going.wait()
+    assert train(tmp_path / "a", sets, *more) == 2
+    assert "is of a training with other settings or other data" in capsys.readouterr().err
+
+
+def test_what_others_keep_beside_the_adapter_is_left_alone(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.training").mkdir()
+    (tmp_path / "a.training/mine.txt").write_text("precious")
+    assert train(tmp_path / "a", sets, "--epochs", "1", "--steps", "2") == 7
+    assert "holds 'mine.txt'" in capsys.readouterr().err
+    assert (tmp_path / "a.training/mine.txt").read_text() == "precious"
+
+
+def test_a_setting_for_encoding_is_none_for_training(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INCTRL_BATCH", "4")
+    more = ("--exclude", "clean", "--epochs", "1", "--steps", "2")
+    assert train(tmp_path / "a", sets, *more) == 0
+    assert file.read_config(tmp_path / "a").recipe["batch"] == 8
+
+
+def test_the_adapter_knows_the_images_it_has_seen(sets: Path, tmp_path: Path) -> None:
+    more = ("--exclude", "clean", "--epochs", "1", "--steps", "2", "--hold-out", "slate")
+    assert train(tmp_path / "a", sets, *more) == 0
+    config = file.read_config(tmp_path / "a")
+    assert (config.data, config.recipe["held_out"]) == ("felt", "slate")
+    known = config.images.split()
+    assert len(known) == 2 * 15
+    for place in ("felt/train/good/0.png", "slate/test/bar/4.png"):
+        assert open_image(sets / place).sha256[:16] in known
+
+
+@pytest.mark.parametrize("out", [".", ""])
+def test_no_name_for_the_folder_is_told(
+    sets: Path, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--data", str(sets), "--out", out]) == 2
+    assert "is no new folder" in capsys.readouterr().err
+
+
 def test_two_processes_make_one_adapter(sets: Path, tmp_path: Path) -> None:
     out = tmp_path / "a"
     launcher = [
@@ -188,6 +245,8 @@ def test_losses_are_written_for_tensorboard(sets: Path, tmp_path: Path) -> None:
         (("--rate", "nan"), "--rate nan"),
         (("--rate", "5"), "--rate 5 is above 1"),
         (("--patience", "2"), "give --hold-out"),
+        (("--pixels", "inf"), "--pixels inf"),
+        (("--synthetic", "all", "--versions", "0"), "draws nothing"),
         (("--hold-out", "felp"), "did you mean 'felt'"),
         (("--shots", "12"), "12 shots and a query are 13 normal images"),
         (("--backbone", "nothing"), "unknown backbone"),

@@ -45,6 +45,22 @@ def test_names_are_told_from_the_root() -> None:
     assert category().short(Stored(Path("d/a.png"), Box(0, 1, 2, 3))) == "a.png[0,1,2,3]"
 
 
+@pytest.mark.parametrize(
+    ("file", "root", "name"),
+    [
+        ("/else/a.png", "/data", "/else/a.png"),
+        ("/database/a.png", "/data", "/database/a.png"),
+        ("/else/a.png", ".", "/else/a.png"),
+        (".x/a.png", ".", ".x/a.png"),
+        ("d/.x/a.png", "d", ".x/a.png"),
+    ],
+)
+def test_only_what_lies_below_the_root_is_told_from_it(file: str, root: str, name: str) -> None:
+    assert category(root=root).short(Stored(Path(file))) == name
+    tile = Stored(Path(file), Box(0, 1, 2, 3))
+    assert category(root=root).short(tile) == f"{name}[0,1,2,3]"
+
+
 def test_pixels_are_evaluated_only_where_every_anomalous_image_has_a_mask(tmp_path: Path) -> None:
     mask = Mask(Stored(tmp_path / "m.png"))
     assert category(GOOD, bad(tmp_path, mask)).has_masks

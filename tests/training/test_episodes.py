@@ -87,6 +87,12 @@ def test_processes_share_a_batch_with_as_many_of_each_kind() -> None:
     assert balanced(whole, 0, 1) is whole
 
 
+@pytest.mark.parametrize(("batch", "size"), [(6, 2), (4, 2), (4, 4), (8, 3)])
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(batch: int, size: int) -> None:
+    with pytest.raises(UsageError, match=f"cannot be shared by {size} processes"):
+        balanced(episodes(batch=batch).step(0), 0, size)
+
+
 def test_the_held_out_images_meet_shots_that_they_are_not() -> None:
     draw = holdout(MANY, 1, k=3, seed=0, most=100)
     assert draw.queries.tolist() == [*MANY.normal, *MANY.anomalous]

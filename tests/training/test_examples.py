@@ -1,5 +1,6 @@
 """From images on disk to the table that episodes are drawn from."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from inctrl.training.examples import (
     list_examples,
     open_example,
 )
+from inctrl.training.recipe import Recipe
+from inctrl.training.survey import Survey, survey
 
 
 def write(path: Path, seed: int, bar: bool = False) -> None:
@@ -122,6 +125,69 @@ def test_where_an_anomalous_image_has_no_mask_its_cells_are_unknown(
     [(_, shares)] = encode_examples(inspector, listed, seed=0)
     assert shares[-1].isnan().all()
     assert not shares[:-1].isnan().any()
+
+
+def test_a_mask_that_marks_nothing_does_not_say_that_nothing_is_anomalous(
+    root: Path, inspector: Inspector
+) -> None:
+    mask = root / "tile/ground_truth/bar/0_mask.png"
+    PIL.Image.fromarray(np.ones((48, 64), dtype=np.uint8)).save(mask)
+    tile = next(c for c in read_data(root, labelled=False) if c.name == "tile")
+    [(_, shares)] = encode_examples(inspector, list_examples(tile, versions=0), seed=0)
+    assert shares[-1].isnan().all()
+
+
+def test_deep_images_share_the_window_of_their_category_s_normal_ones(
+    tmp_path: Path, inspector: Inspector
+) -> None:
+    pixels = np.random.default_rng(0).integers(20_000, 40_000, (32, 32)).astype(np.uint16)
+    for place, factor in (("train/good/0", 1), ("train/good/1", 1), ("test/dark/0", 0.25)):
+        file = tmp_path / f"set/{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray((pixels * factor).astype(np.uint16)).save(file)
+    given = gather(read_data(tmp_path / "set", labelled=False), None, 0, everywhere=False)
+    shown, _ = survey(given)
+    means = [open_example(e, seed=0)[0].rgb.mean() for e in shown.examples]
+    assert 100 < means[0] < 155
+    assert means[2] == 0
+    assert open_example(given.examples[2], seed=0)[0].rgb.mean() > 100  # its own window hides it
+
+
+def test_what_was_seen_follows_from_contents_and_not_from_names(
+    sets: list[Category], root: Path, tmp_path: Path
+) -> None:
+    def seen(where: Path) -> Survey:
+        found = read_data(where, labelled=False)
+        return survey(gather(found, None, versions=1, everywhere=False))[1]
+
+    before = seen(root)
+    moved = shutil.copytree(root, tmp_path / "elsewhere/sets")
+    assert seen(moved) == before
+    write(moved / "tile/train/good/0.png", seed=77)
+    assert seen(moved).images != before.images
+    (moved / "tile/ground_truth/bar/0_mask.png").write_bytes(
+        (moved / "clean/train/good/0.png").read_bytes()
+    )
+    assert seen(moved).masks != before.masks
+    assert len(before.seen.split()) == len(set(before.images))
+
+
+def test_held_out_images_that_are_trained_on_are_refused(root: Path) -> None:
+    shutil.copytree(root / "tile", root / "copy")
+    found = read_data(root, labelled=False)
+    with pytest.raises(UsageError, match=r"held-out image .*copy.* is trained on too, as .*tile"):
+        survey(gather(found, "copy", versions=1, everywhere=False))
+
+
+def test_a_category_given_twice_is_refused(sets: list[Category]) -> None:
+    with pytest.raises(UsageError, match="'tile' is given twice.*--exclude sets/tile"):
+        gather([*sets, sets[1]], "tile", versions=1, everywhere=False)
+
+
+def test_too_small_a_held_out_set_is_told_beforehand(sets: list[Category]) -> None:
+    auxiliary = gather(sets, "clean", versions=1, everywhere=False)
+    with pytest.raises(UsageError, match=r"3 shots and a query are 4 .* 'clean' \(3\)"):
+        auxiliary.episodes(Recipe(shots=(3,)))
 
 
 def test_a_large_table_lies_in_mapped_files(

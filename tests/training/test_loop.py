@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inctrl.errors import UsageError
+from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
 from inctrl.training import checkpoint
 from inctrl.training.episodes import Draw
 from inctrl.training.fusion import StepLoss
@@ -163,6 +163,63 @@ def test_long_gradients_are_cut_to_the_given_length(tmp_path: Path) -> None:
     lengths = [measured(0.0), measured(0.5)]
     assert lengths[0] > 1
     assert lengths[1] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_damaged_checkpoint_or_log_is_told_in_a_line(tmp_path: Path) -> None:
+    for damaged in (b"", b"random bytes", b"[1, 2]"):
+        (tmp_path / checkpoint.CHECKPOINT).write_bytes(damaged)
+        with pytest.raises(InvalidFile, match=r"checkpoint\.pt' is damaged; delete"):
+            checkpoint.load(tmp_path, "one")
+    torch.save([1, 2], tmp_path / checkpoint.CHECKPOINT)
+    with pytest.raises(InvalidFile, match="is damaged"):
+        checkpoint.load(tmp_path, "one")
+    (tmp_path / checkpoint.LOG).write_text("no row}\n")
+    with pytest.raises(InvalidFile, match=r"log\.jsonl' is damaged"):
+        checkpoint.read_log(tmp_path)
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path, "one", 1, {"a": torch.ones(2)})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inctrl.training.checkpoint.os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        checkpoint.save(tmp_path, "one", 2, {"a": torch.zeros(2)})
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.CHECKPOINT]
+    found = checkpoint.load(tmp_path, "one")
+    assert found is not None
+    assert found[0] == 1
+
+
+def test_a_folder_with_anything_of_others_is_neither_used_nor_removed(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    checkpoint.open_folder(work)
+    checkpoint.log(work, {"step": 1})
+    (work / "features-0").mkdir()
+    checkpoint.open_folder(work)
+    (work / "mine.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"holds 'mine\.txt', which no training has written"):
+        checkpoint.open_folder(work)
+    checkpoint.remove_folder(work)
+    assert [path.name for path in work.iterdir()] == ["mine.txt"]
+    (work / "mine.txt").unlink()
+    checkpoint.remove_folder(work)
+    assert not work.exists()
+
+
+def test_two_trainings_in_one_folder_are_a_conflict(tmp_path: Path) -> None:
+    with (
+        checkpoint.locked(tmp_path),
+        pytest.raises(Conflict, match="another training is at work"),
+        checkpoint.locked(tmp_path),
+    ):
+        pass
+    with checkpoint.locked(tmp_path):
+        pass
 
 
 def test_a_line_that_a_kill_has_cut_is_dropped_from_the_log(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_a_mark_at_the_start_as_spreadsheets_write_it_is_no_column(tmp_path: Pat
         (("a/1.png", "1", "train"), "line 8: an anomalous image in train"),
         (("a/4.png", "1", "test", "m/9.png"), "line 8: there is no file '.*m/9.png'"),
         (("a/1.png", "0", "test", "", "nut"), "line 8: '.*a/1.png' is in line 2 too"),
+        (("b/../a/1.png", "0", "test", "", "nut"), "line 8: '.*a/1.png' is in line 2 too"),
         (("b/1.png", "0", "test", "", "nut", "nut"), "line 8: category 'nut' has two items"),
         (("b/1.png", "0", "test", "", "", "", "", "", "x"), "line 8: more values than columns"),
     ],

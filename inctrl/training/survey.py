@@ -1,0 +1,102 @@
+"""A look at every image and mask before anything is learned.
+
+What a training depends on is told from contents, not from names: a set that has changed is another
+one, and a set that has moved is not. Images of more than 8 bits are shown in one brightness window
+a category, from its normal images, as shots and queries share one in use.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from inctrl.data.categories import Mask
+from inctrl.data.stored import Stored
+from inctrl.errors import MissingData, UnreadableImage, UsageError
+from inctrl.images import Window, shared_window, stored_digest
+from inctrl.training.auxiliary import Auxiliary
+from inctrl.training.examples import Example
+
+MOST = 64
+"""Normal images that set a category's brightness window."""
+SHORT = 16
+"""Digits of a digest that an adapter keeps of each image that it has seen."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in the examples.
+
+    images   a digest of each example's image as it is stored, before any defect is drawn
+    masks    a digest of each example's mask; empty without one
+    """
+
+    images: tuple[str, ...]
+    masks: tuple[str, ...]
+
+    @property
+    def seen(self) -> str:
+        """The different images, as an adapter's config keeps them."""
+        return " ".join(sorted({digest[:SHORT] for digest in self.images}))
+
+
+def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
+    """The examples with their windows, and what is in them.
+
+    MissingData names what cannot be read; UsageError names a held-out image that is trained on too.
+    """
+    images, deep = _digests(auxiliary.examples)
+    masks = tuple(_mask_digest(example) for example in auxiliary.examples)
+    _refuse_trained_on(auxiliary, images)
+    examples = list(auxiliary.examples)
+    for members in auxiliary.members:
+        window = _window([examples[i].image for i in members.normal if i in deep][:MOST])
+        for i in (*members.normal, *members.anomalous):
+            examples[i] = replace(examples[i], window=window)
+    return replace(auxiliary, examples=tuple(examples)), Survey(images, masks)
+
+
+def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[int]]:
+    """Of every example, each file read once; and the numbers of those of more than 8 bits."""
+    known: dict[Stored, tuple[str, bool]] = {}
+    for example in examples:
+        if example.image not in known:
+            try:
+                picture = example.image.decode()
+            except UnreadableImage as error:
+                raise MissingData(f"the sets cannot be learned from: {error}") from None
+            known[example.image] = (stored_digest(picture), picture.deep)
+    found = [known[example.image] for example in examples]
+    deep = frozenset(i for i, (_, is_deep) in enumerate(found) if is_deep)
+    return tuple(digest for digest, _ in found), deep
+
+
+def _mask_digest(example: Example) -> str:
+    mask: Mask | None = example.sample.mask if example.sample else None
+    if mask is None:
+        return ""
+    try:
+        parts = [stored_digest(part.decode()) for part in (mask.image, *mask.others)]
+    except UnreadableImage as error:
+        raise MissingData(f"the sets cannot be learned from: {error}") from None
+    return hashlib.sha256(f"{mask.above} {' '.join(parts)}".encode()).hexdigest()
+
+
+def _refuse_trained_on(auxiliary: Auxiliary, images: Sequence[str]) -> None:
+    """An epoch chosen by images that were trained on is no choice."""
+    if not auxiliary.held_out:
+        return
+    trained = {images[i]: i for m in auxiliary.trained for i in (*m.normal, *m.anomalous)}
+    last = auxiliary.members[-1]
+    both = [i for i in (*last.normal, *last.anomalous) if images[i] in trained]
+    if both:
+        ours, theirs = (
+            auxiliary.examples[i].image.name for i in (both[0], trained[images[both[0]]])
+        )
+        raise UsageError(
+            f"held-out image {ours!r} is trained on too, as {theirs!r} ({len(both)} such images); "
+            "hold out a set of other images"
+        )
+
+
+def _window(normals: Sequence[Stored]) -> Window | None:
+    return shared_window([image.decode() for image in normals])
