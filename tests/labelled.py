@@ -8,6 +8,9 @@ import numpy as np
 import PIL.Image
 from fakes import FakeBackbone
 
+from inctrl.adapters import file as adapter_file
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.backbones import load_backbone
 from inctrl.backbones.features import Tally
 from inctrl.data.categories import Category
 from inctrl.data.sources import read_data
@@ -66,6 +69,23 @@ def write_set(
 
 def save(path: Path, pixels: np.ndarray) -> None:
     PIL.Image.fromarray(pixels).save(path)
+
+
+def write_adapter(folder: Path, **changes: Any) -> Path:
+    """An adapter for `tiny` at 64 px that loads; its sizes fit no image."""
+    tiny = load_backbone("tiny", image_size=64)
+    fields: dict[str, Any] = {
+        "kind": "inctrl",
+        "backbone": "tiny",
+        "fingerprint": tiny.fingerprint,
+        "image_size": 64,
+        "layers": tuple(tiny.layers),
+        "shape": {"embed": 8, "positions": 4},
+        "text": False,
+    }
+    config = adapter_file.AdapterConfig(**{**fields, **changes})
+    adapter_file.save(folder, config, InCTRLFusion(8, 4), "# card\n")
+    return folder
 
 
 def entrant(

@@ -65,10 +65,12 @@ def run(args: argparse.Namespace) -> int:
     from inctrl.evaluation.content import Reader
     from inctrl.evaluation.features import SharedFeatures
     from inctrl.evaluation.kept import Kept
-    from inctrl.evaluation.leaks import refuse_leaks
+    from inctrl.evaluation.leaks import learned, refuse_leaks
     from inctrl.evaluation.run import Run, evaluate
     from inctrl.evaluation.timings import Timings
 
+    if args.audit and args.json:
+        raise UsageError("--audit writes no results.json that --json could print; leave one out")
     kept = Kept(args.out or next_out(), FILES)
     if not args.audit:
         kept.check()
@@ -79,9 +81,11 @@ def run(args: argparse.Namespace) -> int:
         _tell(args, f"reading {category.dataset}/{category.name}")
         contents.append(read(category, plan.drawn(category)))
     refuse_leaks(plan, contents)
+    _warn_of_learned(learned(plan, contents))
     if args.audit:
         return _audit(args, plan, tuple(contents), features)
     kept.open()
+    _tell_replaced(args, plan, kept.out)
     _tell(args, f"writing {kept.out}; if this is stopped, --out {kept.out} goes on there")
     with watching(plan, args.quiet) as watch:
         work = Run(plan, tuple(contents), kept, features, tally, draw, watch, Timings())
@@ -123,8 +127,10 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
 def _cache(args: argparse.Namespace) -> "FeatureCache | None":
     from inctrl.backbones.cache import open_cache
 
-    if not args.cache_size > 0:
-        raise UsageError(f"--cache-size {args.cache_size:g} is not above 0; --cache off keeps none")
+    if not 0 < args.cache_size < math.inf:  # false for nan
+        raise UsageError(
+            f"--cache-size {args.cache_size:g} is not a size above 0; --cache off keeps none"
+        )
     return open_cache(args.cache, limit=int(args.cache_size * 1024**3))
 
 
@@ -153,14 +159,35 @@ def _audit(
 
 def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -> None:
     from inctrl.cli.evaluate_show import summary
+    from inctrl.reporting.words import printable
 
     out, tally = work.kept.out, work.tally
     if args.json:
         # Escaped to ASCII, which every terminal and pipe can carry.
         say(json.dumps(json.loads((out / "results.json").read_bytes()), indent=1) + "\n")
     else:
-        say(f"{summary(evaluation)}\nreport: {out / 'report.html'}\n")
+        say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
     _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")
+
+
+def _warn_of_learned(notes: list[str]) -> None:
+    """In one line, however many categories an adapter has seen; the notes name all."""
+    from inctrl.reporting.words import printable
+
+    if notes:
+        more = f" (and {len(notes) - 1} more, see the notes)" if len(notes) > 1 else ""
+        logger.warning("%s%s", printable(notes[0]), more)
+
+
+def _tell_replaced(args: argparse.Namespace, plan: "Plan", out: Path) -> None:
+    """Cells of a former evaluation stay; what it came to is written over."""
+    file = out / "results.json"
+    try:
+        same = plan.holds(json.loads(file.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there are none that can be read
+    if not same:
+        _tell(args, f"{file}: results of a former evaluation with other options are replaced")
 
 
 def _warn_of_small_cache(args: argparse.Namespace, work: "Run") -> None:
@@ -220,5 +247,7 @@ def next_out() -> Path:
 
 
 def _tell(args: argparse.Namespace, line: str) -> None:
+    from inctrl.reporting.words import printable
+
     if not args.quiet:
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")

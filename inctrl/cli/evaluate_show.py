@@ -4,9 +4,14 @@ from inctrl.evaluation.audit import Finding
 from inctrl.evaluation.results import Evaluation
 from inctrl.evaluation.tables import Mean, Tables, tables
 from inctrl.maths.metrics import METRICS
+from inctrl.reporting.words import printable
 
 OVERALL = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30", "false_alarms", "recall")
 """The figures that the last tables show."""
+FEWER = (
+    "* mean over fewer categories: a contender failed, see the notes, or nothing can be measured "
+    "there"
+)
 
 
 def summary(evaluation: Evaluation) -> str:
@@ -24,9 +29,10 @@ def audit_line(finding: Finding) -> str:
     """One check: pass or FAIL, how far scores moved, and where."""
     name = f"{finding.contender}  {finding.category}  {finding.check}"
     if finding.fault:
-        return f"FAIL  {name}  {finding.fault}\n"
+        return printable(f"FAIL  {name}  {finding.fault}") + "\n"
     where = f"  ({finding.where})" if finding.moved else ""
-    return f"{'pass' if finding.passed else 'FAIL'}  {name}  moved {finding.moved:.1e}{where}\n"
+    verdict = "pass" if finding.passed else "FAIL"
+    return printable(f"{verdict}  {name}  moved {finding.moved:.1e}{where}") + "\n"
 
 
 def _block(found: Tables, metric: str, dataset: str | None) -> str:
@@ -34,7 +40,7 @@ def _block(found: Tables, metric: str, dataset: str | None) -> str:
     evaluation = found.evaluation
     rows = [
         (
-            contender.label,
+            printable(contender.label),
             [_mean(found, metric, c, k, dataset) for k in range(len(evaluation.shots))],
         )
         for c, contender in enumerate(evaluation.contenders)
@@ -42,12 +48,13 @@ def _block(found: Tables, metric: str, dataset: str | None) -> str:
     if all(mean.spread.mean is None for _, means in rows for mean in means):
         return ""
     width = max(24, *(len(label) for label, _ in rows))
-    where = f"{dataset or _everything(found)}: {METRICS[metric].title}"
-    head = f"{'':{width}}" + "".join(f"{f'k={k}':>15}" for k in evaluation.shots)
+    where = printable(f"{dataset or _everything(found)}: {METRICS[metric].title}")
+    head = f"{'':{width}}" + "".join(f"{f'k={k}':>16}" for k in evaluation.shots)
     lines = [
-        f"{label:{width}}" + "".join(f"{_cell(m):>15}" for m in means) for label, means in rows
+        f"{label:{width}}" + "".join(f"{_cell(m):>16}" for m in means) for label, means in rows
     ]
-    return "\n".join([where, head, *lines])
+    fewer = any(_fewer(mean) for _, means in rows for mean in means)
+    return "\n".join([where, head, *lines, *([FEWER] if fewer else [])])
 
 
 def _mean(found: Tables, metric: str, contender: int, k: int, dataset: str | None) -> Mean:
@@ -67,4 +74,9 @@ def _cell(mean: Mean) -> str:
     if mean.spread.mean is None:
         return "n/a"
     sd = "" if mean.spread.sd is None else f" +-{100 * mean.spread.sd:5.2f}"
-    return f"{100 * mean.spread.mean:.2f}{sd}"
+    return f"{100 * mean.spread.mean:.2f}{sd}{'*' if _fewer(mean) else ''}"
+
+
+def _fewer(mean: Mean) -> bool:
+    """Whether it lacks categories, and may not be compared with one that does not."""
+    return mean.spread.mean is not None and mean.parts < mean.of

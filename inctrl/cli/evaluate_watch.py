@@ -15,6 +15,7 @@ from inctrl.data.categories import Category
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell
 from inctrl.maths.metrics import image_figures
+from inctrl.reporting.words import printable
 
 
 class Watch:
@@ -53,10 +54,11 @@ class Watch:
         self._refresh()
 
     def failed(self, label: str, category: Category, reason: str) -> None:
-        self.faults.append(f"{label} on {category.dataset}/{category.name}: {reason}")
+        where = f"{category.dataset}/{category.name}"
+        self.faults.append(printable(f"{label} on {where}: {reason}"))
         self._pending = {}
         if self._lines:
-            sys.stderr.write(f"{category.dataset}/{category.name}  {label}  failed: {reason}\n")
+            sys.stderr.write(printable(f"{where}  {label}  failed: {reason}") + "\n")
 
     @property
     def _cells(self) -> int:
@@ -66,7 +68,7 @@ class Watch:
     def _line(self, name: str, values: dict[int, list[float]]) -> None:
         if self._lines:
             told = "  ".join(f"k={k} {_mean(values[k])}" for k in sorted(values))
-            sys.stderr.write(f"[{self._done}/{self._total}] {name}  {told}\n")
+            sys.stderr.write(f"[{self._done}/{self._total}] {printable(name)}  {told}\n")
 
     def _refresh(self) -> None:
         if self._live is None:
@@ -78,7 +80,7 @@ class Watch:
         for entrant in self._plan.entrants:
             label = entrant.contender.label
             means = [_mean(self._aurocs.get((label, k), [])) for k in self._plan.shots]
-            table.add_row(Text(label), *means)
+            table.add_row(Text(printable(label)), *means)
         table.caption = f"{self._done} of {self._total} cells, {self._left()}"
         self._live.update(table)
 

@@ -61,8 +61,10 @@ class Category:
         return bool(anomalous) and all(sample.mask for sample in anomalous)
 
     def short(self, image: Stored) -> str:
-        """The name of an image of this category, told from `root`, with forward slashes."""
-        return image.name.removeprefix(str(self.root)).lstrip("/\\").replace("\\", "/")
+        """The name of an image, told from `root` where it lies there, with forward slashes."""
+        file, part = image.file, image.name.removeprefix(str(image.file))
+        inside = file.relative_to(self.root) if file.is_relative_to(self.root) else file
+        return f"{inside.as_posix()}{part}"
 
     def draw(self, k: int, seed: int) -> list[int]:
         """The k shots of a seed, as indices of `train`; draws of one seed are nested in k."""

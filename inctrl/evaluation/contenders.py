@@ -7,7 +7,8 @@ A trained adapter takes part by its name; its kind tells the detector.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,13 @@ class Entrant:
     """A contender, and what does its work.
 
     identity   hash of all that its scores depend on besides data, shots and seed; not the label
+    seen       digests of the images that its adapter was trained on, as the adapter tells them
     """
 
     contender: Contender
     inspector: Inspector
     identity: str
+    seen: frozenset[str] = frozenset()
 
 
 def read_spec(text: str) -> Spec:
@@ -74,7 +77,8 @@ def load_entrants(
     how     further arguments of Inspector.load, for all of them
     """
     shared = {**how, "loader": sharing(load_backbone)}
-    entrants = tuple(_load(spec, cache, tally, shared) for spec in specs)
+    loaded = [_load(spec, cache, tally, shared) for spec in specs]
+    entrants = tuple(_told_apart(specs, loaded))
     labels = [entrant.contender.label for entrant in entrants]
     for label in labels:
         if labels.count(label) > 1:
@@ -129,10 +133,25 @@ def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, A
         options=spec.options,
         cache="off",
     )
-    label = spec.label
-    if spec.adapter:
-        label = f"{inspector.detector.name} ({adapter_file.find(spec.adapter).resolve().name})"
-    return enter(replace(inspector, cache=cache, tally=tally), label)
+    inspector = replace(inspector, cache=cache, tally=tally)
+    if not spec.adapter:
+        return enter(inspector, spec.label)
+    path = adapter_file.find(spec.adapter)
+    entrant = enter(inspector, f"{inspector.detector.name} ({path.resolve().name})")
+    return replace(entrant, seen=frozenset(adapter_file.read_config(path).images.split()))
+
+
+def _told_apart(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:
+    """Different adapters whose folders have one name are called by their paths, as given."""
+    labels = Counter(entrant.contender.label for entrant in entrants)
+    adapters = Counter(entrant.inspector.adapter for entrant in entrants)
+    for spec, entrant in zip(specs, entrants, strict=True):
+        one, adapter = entrant.contender, entrant.inspector.adapter
+        if spec.adapter and labels[one.label] > 1 and adapters[adapter] == 1:
+            label = f"{one.detector} ({Path(spec.adapter).as_posix()})"
+            yield replace(entrant, contender=replace(one, label=label))
+        else:
+            yield entrant
 
 
 def _identity(contender: Contender, inspector: Inspector) -> str:

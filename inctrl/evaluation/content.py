@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from inctrl.data.categories import Category, Sample, read_mask
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData, UnreadableImage
-from inctrl.images import Picture, digest
+from inctrl.images import Picture, stored_digest
 
 T = TypeVar("T")
 
@@ -49,11 +47,11 @@ class Reader:
         shots, test, deep = {}, {}, False
         for stored in (category.train[i] for i in drawn):
             picture = _told(stored.decode)
-            shots[category.short(stored)] = _pixels(picture)
+            shots[category.short(stored)] = stored_digest(picture)
             deep |= picture.deep
         for sample in category.test:
             picture = _told(sample.image.decode)
-            test[category.short(sample.image)] = _pixels(picture)
+            test[category.short(sample.image)] = stored_digest(picture)
             deep |= picture.deep
             _check_mask(sample, picture)
         return Content(told.hexdigest(), shots, test, deep)
@@ -84,7 +82,12 @@ class Reader:
 
 def _check_mask(sample: Sample, picture: Picture) -> None:
     height, width = picture.pixels.shape[:2]
-    _told(lambda: read_mask(sample, (height, width)))
+    anomalous = _told(lambda: read_mask(sample, (height, width)))
+    if sample.anomalous and sample.mask and not anomalous.any():
+        raise MissingData(
+            f"mask {sample.mask.image.name!r} marks no pixel as anomalous: values above "
+            f"{sample.mask.above} do in this layout; store it so, or take the mask away"
+        )
 
 
 def _told(read: Callable[[], T]) -> T:
@@ -94,11 +97,3 @@ def _told(read: Callable[[], T]) -> T:
         raise MissingData(
             f"{error}; figures of a part of a set cannot be compared with others"
         ) from None
-
-
-def _pixels(picture: Picture) -> str:
-    """A digest of the stored values, in 8 bits or more."""
-    pixels = np.ascontiguousarray(picture.pixels)
-    if pixels.dtype == np.uint8:
-        return digest(np.asarray(pixels, dtype=np.uint8))
-    return hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""What shots and test images must not share: their content, or a group."""
+"""What shots and test images must not share: their content, or a group; and what adapters saw."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,6 +8,9 @@ from inctrl.data.stored import Stored
 from inctrl.errors import UsageError
 from inctrl.evaluation.content import Content
 from inctrl.evaluation.plan import Plan, counted
+
+TOLD = 16
+"""Hex digits of an image's digest that an adapter keeps (adapters/file.py)."""
 
 
 def refuse_leaks(plan: Plan, contents: Sequence[Content]) -> None:
@@ -40,6 +43,17 @@ def repeated(category: Category, content: Content) -> list[str]:
         f"{category.dataset}/{category.name}: shots {one} and {other} are one image, counted once"
         for one, other in pairs
         if one != other
+    ]
+
+
+def learned(plan: Plan, contents: Sequence[Content]) -> list[str]:
+    """Test images that an adapter was trained on: said, as scores of these show nothing."""
+    return [
+        f"{entrant.contender.label} was trained on {seen} of {len(content.test)} test images of "
+        f"{category.dataset}/{category.name}: its figures there say nothing"
+        for entrant in plan.entrants
+        for category, content in zip(plan.categories, contents, strict=True)
+        if (seen := sum(pixels[:TOLD] in entrant.seen for pixels in content.test.values()))
     ]
 
 

@@ -1,7 +1,8 @@
 """What an evaluation is to do, and what it refuses before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from inctrl.data.categories import Category
 from inctrl.errors import UsageError
@@ -42,6 +43,18 @@ class Plan:
         """The indices in `train` of all shots of all seeds, in order."""
         most = max(self.shots)  # draws of one seed are nested
         return sorted({i for seed in self.seeds for i in category.draw(most, seed)})
+
+    def holds(self, former: Mapping[str, Any]) -> bool:
+        """Whether all that a former results.json tells of is planned again."""
+        mine = {entrant.contender.label for entrant in self.entrants}
+        tests = {(category.dataset, category.name) for category in self.categories}
+        return (
+            {one["label"] for one in former["contenders"]} <= mine
+            and {(test["dataset"], test["category"]) for test in former["tests"]} <= tests
+            and set(former["shots"]) <= set(self.shots)
+            and set(former["seeds"]) <= set(self.seeds)
+            and bool(former["alpha"] == self.alpha)
+        )
 
     def test_set(self, category: Category) -> TestSet:
         test = category.test

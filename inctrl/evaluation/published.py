@@ -43,6 +43,8 @@ PUBLISHED: tuple[Published, ...] = (
     Published("visa", "image_ap", 8, 0.904, None, ISSUE),
 )
 
+CATEGORIES: Mapping[str, int] = {"elpv": 1, "aitex": 1, "visa": 12, "mvtec": 15}
+"""How many categories the published figures of a data set are means over."""
 NAMES: Mapping[str, str] = {
     "elpv": "elpv",
     "elpvdataset": "elpv",

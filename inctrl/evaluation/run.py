@@ -18,7 +18,7 @@ from inctrl.evaluation.content import Content
 from inctrl.evaluation.examples import Draw, examples_of
 from inctrl.evaluation.features import Opened, SharedFeatures, groups
 from inctrl.evaluation.kept import VERSION, Kept
-from inctrl.evaluation.leaks import repeated
+from inctrl.evaluation.leaks import learned, repeated
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell, Evaluation, Example
 from inctrl.evaluation.score import cell_of, judge
@@ -159,7 +159,9 @@ def _evaluation(
 ) -> Evaluation:
     """In the order of the plan, whatever was computed when."""
     pairs = list(zip(plan.categories, contents, strict=True))
-    notes = [note for category, content in pairs for note in repeated(category, content)]
+    notes = learned(plan, contents)
+    notes += [note for category, content in pairs for note in repeated(category, content)]
+    notes += [note for category in plan.categories for note in _unmasked(category)]
     ordered = [done[slot] for slot in sorted(done)]
     return Evaluation(
         contenders=tuple(entrant.contender for entrant in plan.entrants),
@@ -173,6 +175,18 @@ def _evaluation(
         protocol=plan.protocol,
         notes=(*notes, *faults),
     )
+
+
+def _unmasked(category: Category) -> list[str]:
+    """A few missing masks are rather a slip than the way of the set."""
+    anomalous = [sample for sample in category.test if sample.anomalous]
+    missing = sum(sample.mask is None for sample in anomalous)
+    if not 0 < missing < len(anomalous):
+        return []
+    return [
+        f"{missing} of {len(anomalous)} anomalous images of {category.dataset}/{category.name} "
+        "have no mask: pixels are not evaluated"
+    ]
 
 
 def _group_words(rule: str) -> str:

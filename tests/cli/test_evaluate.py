@@ -1,5 +1,6 @@
 """`inctrl evaluate` from the shell's side: files, exit codes, one line a fault, and a kill."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,11 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labelled import picture, save, write_set
+from fake_evaluation import CATEGORIES, contender, evaluation
+from labelled import entrant, picture, plan_of, save, write_adapter, write_set
 
+from inctrl.cli.evaluate_show import FEWER, audit_line, summary
+from inctrl.cli.evaluate_watch import Watch
 from inctrl.cli.main import run
 from inctrl.detectors.incontext import InContext
 from inctrl.errors import UsageError
+from inctrl.evaluation.audit import Finding
+from inctrl.images import decode, stored_digest
 from inctrl.types import Prediction
 
 logger = logging.getLogger("inctrl")
@@ -169,6 +175,10 @@ def test_a_shot_among_the_test_images_ends_it_before_anything_is_written(
         (["--group-by", "group"], "names no group"),
         (["--alpha", "2"], "alpha 2"),
         (["--cache-size", "0"], "--cache-size 0"),
+        (["--cache-size", "-1"], "--cache-size -1"),
+        (["--cache-size", "inf"], "--cache-size inf"),
+        (["--cache-size", "nan"], "--cache-size nan"),
+        (["--audit", "--json"], "leave one out"),
         (["--adapter", "none-such"], "unknown adapter"),
     ],
 )
@@ -219,6 +229,61 @@ def test_a_contender_that_fails_exits_4_and_the_others_are_there(
     assert "1 failed and are n/a: spade on made/field: cannot do that" in streams.err
     assert re.search(r"^spade +n/a +n/a$", streams.out, re.MULTILINE)
     assert re.search(r"^padim +\d", streams.out, re.MULTILINE)
+
+
+def test_an_adapter_that_was_trained_on_test_images_is_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = [
+        stored_digest(decode(file))[:16] for file in sorted(data.glob("field/test/*/*.png"))[:5]
+    ]
+    mine = write_adapter(tmp_path / "mine", images=" ".join(seen))
+    evaluate(data, tmp_path / "out", "--adapter", str(mine))
+    note = "inctrl (mine) was trained on 5 of 8 test images of made/field: its figures there"
+    assert f"WARNING: {note}" in capsys.readouterr().err
+    [first, *_] = json.loads((tmp_path / "out/results.json").read_text())["notes"]
+    assert first.startswith(note)
+
+
+def test_results_of_other_options_are_replaced_with_a_word(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for detectors, said in (
+        (["incontext"], False),
+        (["incontext", "spade"], False),
+        (["spade"], 1),
+    ):
+        assert evaluate(data, tmp_path / "out", "--only", "plain", "--detector", *detectors) == 0
+        assert ("with other options are replaced" in capsys.readouterr().err) == bool(said)
+
+
+def test_a_mean_over_fewer_categories_is_marked() -> None:
+    whole = evaluation(categories=CATEGORIES[:3])
+    assert "*" not in summary(whole)
+    cells = [c for c in whole.cells if (c.contender, c.category) != ("patchcore", "cable")]
+    lines = summary(dataclasses.replace(whole, cells=tuple(cells))).splitlines()
+    assert re.fullmatch(r"patchcore( +\d+\.\d\d \+- *\d+\.\d\d\*){3}", lines[5])
+    assert "*" not in lines[4]
+    assert lines[6] == FEWER
+
+
+def test_names_break_no_line() -> None:
+    found = evaluation([contender("a\nb\x1b[2J")], [("s\nt", "c", False, 5, 5)])
+    assert "a\\nb\\x1b[2J " in summary(found)
+    assert "s\\nt, 1 category" in summary(found)
+    line = audit_line(Finding("a\nb", "s/c", "all", 1.0, "", "not\nso"))
+    assert line == "FAIL  a\\nb  s/c  all  not\\nso\n"
+
+
+def test_a_reason_breaks_no_line_of_the_watch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_set(tmp_path / "set", "a\nb")
+    plan = plan_of(tmp_path / "set", [entrant()])
+    watch = Watch(plan, lines=True)
+    watch.failed("in\ncontext", plan.categories[0], "no\x1bgood")
+    assert watch.faults == ["in\\ncontext on set/a\\nb: no\\x1bgood"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_the_audit_passes_and_writes_nothing(

@@ -5,13 +5,21 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeBackbone
-from labelled import entrant
+from labelled import entrant, write_adapter
 
 from inctrl.adapters.file import Identity
 from inctrl.backbones.features import Tally
 from inctrl.detectors import build_detector
 from inctrl.errors import UsageError
-from inctrl.evaluation.contenders import Spec, enter, load_entrants, read_spec, sharing
+from inctrl.evaluation.contenders import (
+    Entrant,
+    Spec,
+    adapter_spec,
+    enter,
+    load_entrants,
+    read_spec,
+    sharing,
+)
 from inctrl.inspector import Inspector
 from inctrl.prompting import load_bank
 
@@ -59,6 +67,29 @@ def test_equal_arguments_load_one_backbone() -> None:
 def test_labels_are_unique() -> None:
     with pytest.raises(UsageError, match="'incontext' is named twice"):
         load_entrants([Spec("incontext", "incontext")] * 2, None, Tally(), image_size=64)
+
+
+def adapters(*paths: Path) -> tuple[Entrant, ...]:
+    return load_entrants([adapter_spec(str(path)) for path in paths], None, Tally())
+
+
+def test_adapters_whose_folders_have_one_name_are_called_by_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("z1/final", "z2/final", "other"):
+        write_adapter(Path(name), images="0123456789abcdef 00ff00ff00ff00ff")
+    found = adapters(Path("z1/final"), Path("z2/final"), Path("other"))
+    labels = [one.contender.label for one in found]
+    assert labels == ["inctrl (z1/final)", "inctrl (z2/final)", "inctrl (other)"]
+    assert found[0].seen == {"0123456789abcdef", "00ff00ff00ff00ff"}
+
+
+def test_an_adapter_given_twice_is_refused_however_it_is_written(tmp_path: Path) -> None:
+    path = write_adapter(tmp_path / "final")
+    for other in (path, path / ".." / "final"):
+        with pytest.raises(UsageError, match=r"'inctrl \(final\)' is named twice"):
+            adapters(path, other)
 
 
 def test_detectors_of_one_backbone_share_it() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 from labelled import entrant, picture, plan_of, save, write_set
@@ -10,7 +11,7 @@ from labelled import entrant, picture, plan_of, save, write_set
 from inctrl.data.categories import Category
 from inctrl.errors import MissingData, UsageError
 from inctrl.evaluation.content import Content, Reader
-from inctrl.evaluation.leaks import refuse_leaks, repeated
+from inctrl.evaluation.leaks import learned, refuse_leaks, repeated
 from inctrl.evaluation.plan import Plan
 
 
@@ -62,6 +63,31 @@ def test_shots_that_are_one_image_are_said(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, [entrant()], shots=(3,))
     [note] = repeated(plan.categories[0], read(plan)[0])
     assert "good/00.png and train/good/02.png are one image" in note.replace("field/", "")
+
+
+def test_test_images_that_an_adapter_was_trained_on_are_said(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", "a")
+    write_set(tmp_path / "set", "b", first=100)
+    plan = plan_of(tmp_path / "set", [entrant(), entrant("spade")])
+    contents = read(plan)
+    seen = frozenset(pixels[:16] for pixels in list(contents[0].test.values())[:3])
+    mine = replace(plan.entrants[1], seen=seen)
+    plan = replace(plan, entrants=(plan.entrants[0], mine))
+    assert learned(plan, contents) == [
+        "spade was trained on 3 of 8 test images of set/a: its figures there say nothing"
+    ]
+
+
+@pytest.mark.parametrize("value", [0, 1, 127])
+def test_a_mask_of_an_anomalous_image_that_marks_nothing_is_refused(
+    tmp_path: Path, value: int
+) -> None:
+    write_set(tmp_path)
+    mask = np.zeros((24, 32), dtype=np.uint8)
+    mask[6:12, 16:24] = value
+    save(tmp_path / "field/ground_truth/hole/01_mask.png", mask)
+    with pytest.raises(MissingData, match=r"01_mask.png' marks no pixel .* values above 127 do"):
+        check(plan_of(tmp_path, [entrant()]))
 
 
 def patients(root: Path, train: str, test: str) -> Path:
@@ -158,7 +184,7 @@ def test_the_digest_is_of_names_labels_masks_and_bytes_and_not_of_the_place(tmp_
     changes = [
         lambda f: save(f / "train/good/00.png", picture(77)),
         lambda f: save(f / "test/hole/00.png", picture(78)),
-        lambda f: save(f / "ground_truth/hole/00_mask.png", picture(0) * 0),
+        lambda f: save(f / "ground_truth/hole/00_mask.png", picture(0, spot=True)),
         lambda f: (f / "test/good/00.png").rename(f / "test/good/99.png"),
         lambda f: (f / "test/hole/02.png").rename(f / "test/good/98.png"),
         lambda f: (f / "ground_truth/hole/01_mask.png").unlink(),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from inctrl.evaluation.published import PUBLISHED, published
+from inctrl.evaluation.published import CATEGORIES, PUBLISHED, published
 from inctrl.maths.metrics import METRICS
 
 
@@ -37,6 +37,11 @@ def test_every_figure_is_a_share_with_a_source_and_stands_once() -> None:
     for name, metric in {(row.dataset, row.metric) for row in PUBLISHED}:
         means = [row.mean for _, row in sorted(published(name, metric).items())]
         assert means == sorted(means)
+
+
+def test_the_number_of_categories_of_every_published_mean_is_known() -> None:
+    assert set(CATEGORIES) == {row.dataset for row in PUBLISHED}
+    assert (CATEGORIES["visa"], CATEGORIES["mvtec"]) == (12, 15)
 
 
 def test_the_setting_of_the_figures_is_said() -> None:

@@ -289,6 +289,16 @@ def test_pixels_are_measured_where_masks_and_places_are(tmp_path: Path) -> None:
     assert [test.masks for test in found.tests] == [True, False]
 
 
+def test_a_few_missing_masks_are_said(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", "masked")
+    write_set(tmp_path / "set", "plain", masks=False)
+    (tmp_path / "set/masked/ground_truth/hole/02_mask.png").unlink()
+    found = evaluate(work_of(plan_of(tmp_path / "set", [entrant()]), tmp_path / "out"))
+    assert found.notes == (
+        "1 of 4 anomalous images of set/masked have no mask: pixels are not evaluated",
+    )
+
+
 class Blind(InContext):
     name = "blind"
     localises = False

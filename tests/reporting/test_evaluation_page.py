@@ -249,6 +249,13 @@ def test_published_figures_stand_beside_ours_only_under_their_protocol(found: Ev
     )
 
 
+def test_a_published_mean_over_other_categories_is_said_to_be_another_figure() -> None:
+    part = [("visa", f"c{i}", False, 5, 5) for i in range(11)]
+    for categories, said in ((part, True), ([*part, ("visa", "last", False, 5, 5)], False)):
+        page = render(evaluation(categories=categories, protocol="inctrl"))
+        assert ("published mean is over 12 categories, ours over 11" in page) == said
+
+
 def test_without_a_limit_there_are_no_alarms_and_no_line(found: Evaluation) -> None:
     endless = replaced(found, threshold=math.inf)
     assert strips.strips(tables(endless)) is None

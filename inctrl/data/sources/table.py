@@ -52,10 +52,10 @@ def read(path: Path) -> list[Category]:
 
 
 def _category(path: Path, name: str, rows: list[Row]) -> Category:
-    seen: dict[str, int] = {}
+    seen: dict[Path, int] = {}
     items = {row.item: row.line for row in rows if row.item}
     for row in rows:
-        first = seen.setdefault(row.sample.image.name, row.line)
+        first = seen.setdefault(row.sample.image.file.resolve(), row.line)
         if first != row.line:
             raise MissingData(f"line {row.line}: {row.sample.image.name!r} is in line {first} too")
     if len(items) > 1:

@@ -2,7 +2,7 @@
 
 import math
 
-from inctrl.evaluation.published import SETTING, Published, published
+from inctrl.evaluation.published import CATEGORIES, SETTING, Published, published
 from inctrl.evaluation.tables import Tables
 from inctrl.maths.intervals import Spread
 from inctrl.maths.metrics import METRICS
@@ -39,7 +39,18 @@ def _grid(tables: Tables, dataset: str, metric: str, rows: dict[int, Published])
     heads = tuple(plural(k, "shot") for k in ks)
     caption = f"{printable(dataset)}: {METRICS[metric].title}, %"
     sources = sorted({row.source for row in rows.values()})
-    return Grid(caption, "Detector", heads, (theirs, *ours), notes=(f"{'; '.join(sources)}.",))
+    notes = (f"{'; '.join(sources)}.", *_other_number(tables, dataset, rows))
+    return Grid(caption, "Detector", heads, (theirs, *ours), notes=notes)
+
+
+def _other_number(tables: Tables, dataset: str, rows: dict[int, Published]) -> tuple[str, ...]:
+    """A mean over a part of a set cannot be compared with one over all of it."""
+    ours = sum(test.dataset == dataset for test in tables.evaluation.tests)
+    theirs = max(CATEGORIES[row.dataset] for row in rows.values())
+    if ours == theirs:
+        return ()
+    published_of = plural(theirs, "category", "categories")
+    return (f"The published mean is over {published_of}, ours over {ours}: not the same figure.",)
 
 
 def _theirs(row: Published | None) -> Entry:
