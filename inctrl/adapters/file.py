@@ -119,6 +119,8 @@ def read_config(path: Path) -> AdapterConfig:
         for name in ("layers", "shots"):
             stored[name] = tuple(stored.get(name, ()))
         config = AdapterConfig(**stored)
+        if not isinstance(config.images, str):
+            raise ValueError("images is no text")
         for name, value in {**config.shape, "image_size": config.image_size}.items():
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} is {value!r}, not a positive number")

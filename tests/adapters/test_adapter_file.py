@@ -77,6 +77,13 @@ def test_a_config_that_is_none_is_refused(saved: Path, text: str) -> None:
         file.read_config(saved)
 
 
+def test_a_config_whose_images_are_no_text_is_refused(saved: Path) -> None:
+    stored = json.loads((saved / file.CONFIG).read_text())
+    (saved / file.CONFIG).write_text(json.dumps({**stored, "images": ["ab"]}))
+    with pytest.raises(InvalidFile, match="images is no text"):
+        file.read_config(saved)
+
+
 def test_a_config_from_before_there_were_low_rank_updates_is_read(saved: Path) -> None:
     stored = json.loads((saved / file.CONFIG).read_text())
     assert stored.pop("lora") == {}
