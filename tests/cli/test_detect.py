@@ -264,8 +264,10 @@ def test_a_reader_that_leaves_costs_neither_report_nor_exit_code(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     code = (
-        "import os, sys, inctrl.inspector, inctrl.fitted\n"
+        "import os, signal, sys, inctrl.inspector, inctrl.fitted\n"
         "from inctrl.cli.main import main\n"
+        # A shell starts jobs in the background with this signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def stop(self, chunk):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
         "    yield\n"
