@@ -13,7 +13,7 @@ from torch import Tensor
 from inctrl.data.categories import Category
 from inctrl.errors import UsageError
 from inctrl.inspector import Inspector
-from inctrl.prompting import both_prototypes
+from inctrl.prompting import prototypes
 from inctrl.registry import unknown
 from inctrl.training.checkpoint import FEATURES
 from inctrl.training.episodes import Draw, Episodes, Members, holdout, refuse_few
@@ -143,4 +143,4 @@ def prototypes_of(inspector: Inspector, auxiliary: Auxiliary) -> Tensor | None:
     if not inspector.backbone.has_text:
         return None
     backbone, bank, cache = inspector.backbone, inspector.bank, inspector.cache
-    return torch.stack([both_prototypes(backbone, bank, w, cache)[0] for w in auxiliary.words])
+    return torch.stack([prototypes(backbone, bank, w, cache) for w in auxiliary.words])
