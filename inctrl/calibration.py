@@ -12,6 +12,9 @@ holds it, which would make its residuals vanish and the limit far too low.
 - One shot says nothing of how normals vary: views of it give a provisional limit, and nothing
   is ever called anomalous.
 - No shot, with a detector that needs none: there is no limit, and everything is undecided.
+
+Confirmed defects, where there are any, may lower the limit, and do nothing else: they are never
+compared with, and no shot is given up for them.
 """
 
 import math
@@ -23,7 +26,13 @@ import numpy as np
 import torch
 
 from inctrl.maths.aggregate import top_mean
-from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
+from inctrl.maths.limits import (
+    limit_below,
+    outliers,
+    prediction_limit,
+    rank_limit,
+    rank_p_value,
+)
 from inctrl.protocols import Detector, WorksAlone
 from inctrl.types import Features, Item, Verdict
 
@@ -40,6 +49,10 @@ NO_LIMIT = (
     "no normal image was given: scores rank the images, but nothing is called anomalous; "
     "give normal images, two or more, for a limit"
 )
+LOWERED = (
+    " Lowered to lie half way between the highest of them and the lowest confirmed defect above "
+    "it: more than the wanted share of normal images may exceed it."
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class Calibration:
     bounded          scores and maps lie in [0, 1]
     map_high_alone   without shots: where the colour scale ends, `map_low` being where it begins
     meaning          without shots: what score and map say, in words
+    defects          scores of images that somebody has confirmed to be anomalous
     """
 
     alpha: float
@@ -66,6 +80,7 @@ class Calibration:
     bounded: bool = False
     map_high_alone: float = 1.0
     meaning: str = ""
+    defects: tuple[float, ...] = ()
 
     @property
     def method(self) -> Method:
@@ -79,6 +94,11 @@ class Calibration:
     @property
     def threshold(self) -> float:
         """Scores above it are not called normal."""
+        return self._lowered(self.calibrated)
+
+    @property
+    def calibrated(self) -> float:
+        """The limit that follows from the shots alone."""
         return self._limit(self.scores)
 
     @property
@@ -104,6 +124,11 @@ class Calibration:
                 "Provisional: set from small changes of light and position of the one shot, which "
                 "do not show how normal parts vary; nothing is called anomalous."
             )
+        return self._words_of_shots(n, share) + (
+            LOWERED if self.threshold < self.calibrated else ""
+        )
+
+    def _words_of_shots(self, n: int, share: str) -> str:
         if self.method == "rank":
             return (
                 f"Conformal: exceeded by {share} of normal images at the most, if they are like "
@@ -138,6 +163,11 @@ class Calibration:
         if self.method == "prediction" and score > max(*self.scores, LEAST_LIMIT):
             return "undecided"
         return "normal"
+
+    def _lowered(self, limit: float) -> float:
+        if self.method in ("none", "views"):
+            return limit
+        return limit_below(limit, (*self.scores, LEAST_LIMIT), self.defects)
 
     def _limit(self, normal: tuple[float, ...]) -> float:
         if self.method == "none":

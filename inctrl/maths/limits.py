@@ -56,6 +56,18 @@ def prediction_limit(normal: Sequence[float], alpha: float, *, bounded: bool = F
     return float(special.expit(limit)) if bounded else math.exp(limit)
 
 
+def limit_below(limit: float, normal: Sequence[float], anomalous: Sequence[float]) -> float:
+    """A limit lowered so that known anomalies lie above it, as far as no normal score is lost.
+
+    Half way between the highest normal score and the lowest anomalous one between it and the
+    limit; the limit itself where there is none. Anomalies that score like a normal image cannot
+    be told by a limit and count for nothing.
+    """
+    highest = max(normal, default=math.inf)
+    between = [score for score in anomalous if highest < score <= limit]
+    return (highest + min(between)) / 2 if between else limit
+
+
 def outliers(scores: Sequence[float], spread: float = 5.0, floor: float = 0.1) -> list[int]:
     """Indices of scores far above the rest: more than `spread` robust deviations over the median.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from inctrl.maths.limits import outliers, prediction_limit, rank_limit, rank_p_value
+from inctrl.maths.limits import limit_below, outliers, prediction_limit, rank_limit, rank_p_value
 
 
 def test_p_value_counts_scores_as_high_and_has_a_floor() -> None:
@@ -76,3 +76,24 @@ def test_an_outlier_among_the_shots_is_found_and_near_equal_scores_are_not() -> 
     assert outliers([0.10, 0.11, 0.12, 0.40, 0.10]) == [3]
     assert outliers([0.100, 0.101, 0.102, 0.110]) == []
     assert outliers([0.1, 0.9, 0.1]) == []  # no majority
+
+
+@pytest.mark.parametrize(
+    ("anomalous", "expected"),
+    [
+        ([], 1.0),  # nothing is known
+        ([1.2], 1.0),  # found anyhow
+        ([0.9], 0.7),  # missed: half way to the highest normal score
+        ([0.95, 0.7, 1.4], 0.6),  # the lowest of them counts
+        ([0.5], 1.0),  # scores like a normal image: no limit can tell it
+        ([0.3, 0.9], 0.7),
+    ],
+)
+def test_a_limit_falls_below_missed_anomalies_but_not_below_normals(
+    anomalous: list[float], expected: float
+) -> None:
+    assert limit_below(1.0, [0.2, 0.5], anomalous) == pytest.approx(expected)
+
+
+def test_without_normal_scores_a_limit_stays() -> None:
+    assert limit_below(1.0, [], [0.5]) == 1.0
