@@ -7,7 +7,8 @@ DIR/shots/0000.png        the shots, for the evidence
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,18 @@ from inctrl.inspector import Inspector
 from inctrl.wholefolder import told, whole_folder
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
-IDENTITY = ("fingerprint", "detector", "options", "adapter_sha256", "fit", "text_prior")
-"""Fields of the card that must agree between a saved context and the inspector that reads it."""
 
 
-def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
-    """Write a folder as a whole; OutputError where one with something in it exists."""
-    path = Path(folder)
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A fitted inspector without its shots: JSON that says what it is, and tensors in a file."""
+
+    index: dict[str, Any]
+    tensors: bytes
+
+
+def pack(fitted: FittedInspector) -> Packed:
+    """What `unpack` needs besides the shots."""
     packed = fitted.inspector.detector.pack(fitted.context)
     tensors = safetensors.torch.save({n: tensor.contiguous() for n, tensor in packed.items()})
     index = {
@@ -38,12 +44,59 @@ def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool
         "pictures_sha256": [digest(shot.rgb) for shot in fitted.shots],
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
     }
+    return Packed(index, tensors)
+
+
+def unpack(
+    inspector: Inspector,
+    packed: Packed,
+    shots: Callable[[Window | None], Sequence[Image]],
+    name: str,
+    *,
+    alpha: float | None = None,
+) -> FittedInspector:
+    """The inverse of `pack`; `shots` opens them in the window of the context.
+
+    Raises ContextMismatch where another inspector made it, InvalidFile where it is damaged.
+    """
+    index = packed.index
+    try:
+        card, saved = index["card"], index["calibration"]
+        calibration = Calibration(**{key: _frozen(value) for key, value in saved.items()})
+        window = Window(*card["window"]) if card["window"] else None
+        opened = shots(window)
+        if [shot.sha256 for shot in opened] != index["pictures_sha256"]:
+            raise ValueError("its shots are not those it was made of")
+        fitted = FittedInspector(
+            inspector=inspector,
+            context=None,
+            calibration=replace(calibration, alpha=alpha or calibration.alpha),
+            # A large shot was kept reduced; it has the identity of the original.
+            shots=tuple(
+                replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
+            ),
+            item=card["item"],
+            window=window,
+        )
+        _refuse_other(name, card, inspector)
+        if hashlib.sha256(packed.tensors).hexdigest() != index["tensors_sha256"]:
+            raise ValueError(f"{TENSORS} is not the one it was saved with")
+        context = inspector.detector.unpack(safetensors.torch.load(packed.tensors))
+    except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
+        raise InvalidFile(f"context {name!r} is damaged ({error}); make it again") from None
+    return replace(fitted, context=context)
+
+
+def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
+    """Write a folder as a whole; OutputError where one with something in it exists."""
+    path = Path(folder)
+    packed = pack(fitted)
     with whole_folder(path, (INDEX, TENSORS, "shots"), overwrite) as part, told(path):
         (part / "shots").mkdir()
         for i, shot in enumerate(fitted.shots):
             PIL.Image.fromarray(shot.rgb).save(part / "shots" / f"{i:04d}.png")
-        (part / TENSORS).write_bytes(tensors)
-        (part / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        (part / TENSORS).write_bytes(packed.tensors)
+        (part / INDEX).write_text(json.dumps(packed.index, indent=2) + "\n", encoding="utf-8")
 
 
 def load_context(
@@ -56,24 +109,15 @@ def load_context(
     path = Path(folder)
     index = read_index(path)
     try:
-        card, saved = index["card"], index["calibration"]
-        calibration = Calibration(**{name: _frozen(value) for name, value in saved.items()})
-        fitted = FittedInspector(
-            inspector=inspector,
-            context=None,
-            calibration=replace(calibration, alpha=alpha or calibration.alpha),
-            shots=_read_shots(path, card, index["pictures_sha256"]),
-            item=card["item"],
-            window=Window(*card["window"]) if card["window"] else None,
-        )
-        _refuse_other(path, card, json.loads(json.dumps(asdict(fitted.card))))
         tensors = (path / TENSORS).read_bytes()
-        if hashlib.sha256(tensors).hexdigest() != index["tensors_sha256"]:
-            raise ValueError(f"{TENSORS} is not the one it was saved with")
-        context = inspector.detector.unpack(safetensors.torch.load(tensors))
-    except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
+    except OSError as error:
         raise InvalidFile(f"context {str(path)!r} is damaged ({error}); make it again") from None
-    return replace(fitted, context=context)
+    names = index["card"].get("shot_names", ())
+
+    def shots(_window: Window | None) -> list[Image]:
+        return [open_image(path / "shots" / f"{i:04d}.png", name) for i, name in enumerate(names)]
+
+    return unpack(inspector, Packed(index, tensors), shots, str(path), alpha=alpha)
 
 
 def read_index(path: Path) -> dict[str, Any]:
@@ -90,24 +134,14 @@ def read_index(path: Path) -> dict[str, Any]:
     return index
 
 
-def _refuse_other(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
-    for name in IDENTITY:
-        if saved[name] != now[name]:
+def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
+    for name, now in json.loads(json.dumps(inspector.identity)).items():
+        if saved[name] != now:
             raise ContextMismatch(
-                f"context {str(path)!r} was made with {name} {saved[name]!r} "
-                f"(backbone {saved['backbone']!r}), not {now[name]!r} "
-                f"(backbone {now['backbone']!r}); use the same, or prepare the shots again"
+                f"context {context!r} was made with {name} {saved[name]!r} "
+                f"(backbone {saved['backbone']!r}), not {now!r} "
+                f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
             )
-
-
-def _read_shots(path: Path, card: dict[str, Any], digests: list[str]) -> tuple[Image, ...]:
-    files = [path / "shots" / f"{i:04d}.png" for i in range(len(card["shots"]))]
-    names = card["shot_names"]
-    shots = [open_image(file, name) for file, name in zip(files, names, strict=True)]
-    if [shot.sha256 for shot in shots] != digests:
-        raise ValueError("its shots are not those it was made of")
-    # A large shot was saved reduced; it keeps the identity of the original.
-    return tuple(replace(s, sha256=sha) for s, sha in zip(shots, card["shots"], strict=True))
 
 
 def _frozen(value: Any) -> Any:

@@ -196,6 +196,18 @@ class Inspector:
         return Item(item, *both_prototypes(self.backbone, self.bank, item, self.cache))
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """Everything of it that a context depends on, by the names of the card's fields."""
+        return {
+            "fingerprint": self.backbone.fingerprint,
+            "detector": self.detector.name,
+            "options": dict(self.detector.options),
+            "adapter_sha256": self.adapter.sha256 if self.adapter else None,
+            "fit": self.fit_mode,
+            "text_prior": self.text_prior,
+        }
+
+    @property
     def text_prior(self) -> str:
         """Whether a text prior takes part, in words."""
         if not self.backbone.has_text:
