@@ -1,7 +1,7 @@
 """An inspector with the normal shots of one product: what answers for queries."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ class FittedInspector:
     shots: tuple[Image, ...]
     item: str
     window: Window | None = None
+    normal_set: str | None = None
 
     def inspect(self, queries: Iterable[Input]) -> list[Result]:
         """One result for each query; the first unreadable one raises UnreadableImage."""
@@ -54,6 +55,22 @@ class FittedInspector:
         """Raw scores and grid maps of encoded queries, for evaluation."""
         return self.inspector.detector.score(features, self.context)
 
+    def open(self, query: Input) -> Image | Failure:
+        """Read a query as it will be shown to the backbone."""
+        return open_query(query, self.window, self.inspector.view, shots=bool(self.shots))
+
+    def results(
+        self, images: Sequence[Image], features: Features, seconds: Mapping[str, float]
+    ) -> list[Result]:
+        """Results of opened and encoded queries; `seconds` are those spent on each so far."""
+        started = time.perf_counter()
+        prediction = self.score(features)
+        spent = {**seconds, "score": (time.perf_counter() - started) / len(images)}
+        return [
+            self._result(image, features[row : row + 1], prediction, row, spent)
+            for row, image in enumerate(images)
+        ]
+
     @property
     def card(self) -> Card:
         """The identity of all that makes a result."""
@@ -75,6 +92,7 @@ class FittedInspector:
             window=(self.window.low, self.window.high) if self.window else None,
             text_prior=inspector.text_prior,
             text_weight=self._text_weight,
+            normal_set=self.normal_set,
         )
 
     @property
@@ -86,8 +104,7 @@ class FittedInspector:
 
     def _inspect_chunk(self, chunk: Sequence[Input]) -> Iterator[Result | Failure]:
         started = time.perf_counter()
-        view, shots = self.inspector.view, bool(self.shots)
-        opened = [open_query(query, self.window, view, shots=shots) for query in chunk]
+        opened = [self.open(query) for query in chunk]
         images = [image for image in opened if isinstance(image, Image)]
         read = time.perf_counter()
         if not images:
@@ -95,20 +112,12 @@ class FittedInspector:
             return
         features = self.inspector.encode(images)
         encoded = time.perf_counter()
-        prediction = self.score(features)
-        scored = time.perf_counter()
         seconds = {
             "read": (read - started) / len(chunk),
             "encode": (encoded - read) / len(images),
-            "score": (scored - encoded) / len(images),
         }
-        row = 0
-        for image in opened:
-            if isinstance(image, Failure):
-                yield image
-            else:
-                yield self._result(image, features[row : row + 1], prediction, row, seconds)
-                row += 1
+        results = iter(self.results(images, features, seconds))
+        yield from (image if isinstance(image, Failure) else next(results) for image in opened)
 
     def _result(
         self,
@@ -116,7 +125,7 @@ class FittedInspector:
         features: Features,
         prediction: Prediction,
         row: int,
-        seconds: dict[str, float],
+        seconds: Mapping[str, float],
     ) -> Result:
         started = time.perf_counter()
         calibration = self.calibration

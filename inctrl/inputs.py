@@ -13,7 +13,7 @@ from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, Source, Window, decode, develop, shared_window
 from inctrl.types import Failure, Features, concatenate
 
-Input: TypeAlias = Source | Image
+Input: TypeAlias = Source | Picture | Image
 """Anything that can be read as an image, or an image already read."""
 SHOWN = 4_000_000
 """Pixels of a shot that are kept for showing it."""
@@ -42,7 +42,7 @@ class Shots:
 
 def listed(inputs: Iterable[Input]) -> Iterable[Input]:
     """The inputs, unless they are a single one: a path or an array would be taken apart."""
-    if isinstance(inputs, str | bytes | Path | np.ndarray | PIL.Image.Image | Image):
+    if isinstance(inputs, str | bytes | Path | np.ndarray | PIL.Image.Image | Picture | Image):
         raise UsageError("give a list of images, even for one: [image]")
     return inputs
 
@@ -75,7 +75,7 @@ def open_shots(
 
     for position, normal in enumerate(listed(normals)):
         try:
-            entry = normal if isinstance(normal, Image) else decode(normal)
+            entry = normal if isinstance(normal, Image | Picture) else decode(normal)
             if isinstance(entry, Picture) and entry.deep:
                 deep.append((position, entry))
             else:
@@ -107,11 +107,11 @@ def open_query(
         if isinstance(query, Image):
             check(query)
             return query
-        picture = decode(query)
+        picture = query if isinstance(query, Picture) else decode(query)
         image = develop(picture, window)
         check(image)
     except UnreadableImage as error:
-        name = query.name if isinstance(query, Image) else None
+        name = query.name if isinstance(query, Image | Picture) else None
         name = str(query) if isinstance(query, str | Path) else name
         return Failure(name=name or "query", error=str(error))
     if picture.deep == (window is not None):

@@ -140,6 +140,7 @@ class Card:
 
     text_prior    the sentence bank, or why there is none
     text_weight   what the shots leave of the prior (protocols.WeighsText); None: not weighed
+    normal_set    NAME@VERSION of the shots in a store; None: they came by themselves
     """
 
     inctrl: str
@@ -158,6 +159,7 @@ class Card:
     window: tuple[float, float] | None
     text_prior: str
     text_weight: float | None = None
+    normal_set: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

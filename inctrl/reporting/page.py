@@ -98,6 +98,7 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
         ("Started", info.started),
         ("inctrl", card.inctrl),
         ("Item", words.printable(card.item)),
+        ("Normal set", card.normal_set or "none: the shots were given"),
         ("Backbone", words.printable(backbone)),
         ("Backbone fingerprint", card.fingerprint),
         ("Detector", card.detector),
