@@ -1,0 +1,49 @@
+"""Refuses every connection that leaves this machine, and notes it in a file.
+
+Python imports this module at start where its folder is on PYTHONPATH, which the conftest sees to:
+the watch therefore holds for every child process of the tests too.
+"""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+NOTES = "INCTRL_TESTS_DIALLED"
+LOCAL_NAMES = {None, "", b"", "localhost", b"localhost"}
+EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+
+
+def watch(event: str, details: tuple[Any, ...]) -> None:
+    """An audit hook; what it raises ends the attempt."""
+    if event in EVENTS:
+        address = details[1]
+        host = address[0] if isinstance(address, tuple) and address else None
+    elif event == "socket.getaddrinfo":
+        host = details[0]
+    else:
+        return
+    if is_local(host):
+        return
+    notes = os.environ.get(NOTES)
+    if notes:
+        with Path(notes).open("a", encoding="utf-8") as file:
+            file.write(f"{event} {host!r} by {' '.join(sys.argv[:4])}\n")
+    raise PermissionError(f"the tests may not leave this machine: {event} {host!r}")
+
+
+def is_local(host: Any) -> bool:
+    """Whether an address or name is this machine's own."""
+    if host in LOCAL_NAMES:
+        return True
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    try:
+        found = ipaddress.ip_address(text.split("%", 1)[0])
+    except ValueError:
+        return False
+    return found.is_loopback or found.is_unspecified
+
+
+if os.environ.get(NOTES):
+    sys.addaudithook(watch)
