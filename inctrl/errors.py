@@ -18,6 +18,10 @@ class UsageError(InctrlError):
     exit_code = 2
 
 
+class NotStored(UsageError):
+    """The store has no set, version, score or job of this name."""
+
+
 class UnreadableImage(InctrlError):
     """An input is not an image that can be scored."""
 
@@ -61,7 +65,37 @@ class Conflict(InctrlError):
     exit_code = 6
 
 
+class Busy(InctrlError):
+    """There is more work than can be done in time; `retry_after` is in seconds."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class OutputError(InctrlError):
     """Results cannot be written."""
 
     exit_code = 7
+
+
+class NoSpace(OutputError):
+    """The disk is full."""
+
+
+class Unauthorised(InctrlError):
+    """The service wants a token, or does not know the one that was sent."""
+
+    exit_code = 2
+
+
+class Unreachable(InctrlError):
+    """No service answers at the address, or not in time."""
+
+    exit_code = 6
+
+
+class ServiceFailed(InctrlError):
+    """The service met a fault of its own, or what answered is no service of inctrl."""

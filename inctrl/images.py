@@ -32,6 +32,7 @@ MAX_BYTES = 512_000_000
 """Largest file read."""
 MIN_SIDE = 4
 """Below this many pixels a side there is nothing to compare."""
+BAND_PIXELS = 1 << 18  # brought to RGB at a time
 WINDOW_PERCENTILES = (0.1, 99.9)
 """Dark and bright end of the window for images of more than 8 bits."""
 
@@ -88,19 +89,19 @@ class Image:
         return replace(self, notes=(*self.notes, note))
 
 
-def decode(source: Source, name: str | None = None) -> Picture:
+def decode(source: Source, name: str | None = None, *, pixels: int = MAX_PIXELS) -> Picture:
     """Read one image: a path, encoded bytes, an array (H W, H W 3 or H W 4) or a Pillow image.
 
-    Raises UnreadableImage, naming the source, for everything that is not a usable image.
+    Raises UnreadableImage, naming the source, for all that is no image of at most `pixels`.
     """
     if isinstance(source, np.ndarray):
-        picture = _from_array(source, name or "array")
+        picture = _from_array(source, name or "array", pixels)
     elif isinstance(source, PIL.Image.Image):
-        picture = _from_pillow(source, name or getattr(source, "filename", "") or "image", ())
+        picture = _from_pillow(source, name or getattr(source, "filename", "") or "image", pixels)
     elif isinstance(source, bytes):
-        picture = _from_bytes(source, name or "bytes")
+        picture = _from_bytes(source, name or "bytes", pixels)
     elif isinstance(source, str | Path):
-        picture = _from_file(Path(source), name or str(source))
+        picture = _from_file(Path(source), name or str(source), pixels)
     else:
         raise UnreadableImage(f"{source!r} is no path, bytes, array or Pillow image")
     height, width = picture.pixels.shape[:2]
@@ -160,24 +161,43 @@ def stored_digest(picture: Picture) -> str:
     return hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
-def _from_array(array: NDArray[np.generic], name: str, notes: tuple[str, ...] = ()) -> Picture:
+def stored_bytes(picture: Picture) -> bytes:
+    """A lossless file without metadata, of which `decode` gives back the same pixels."""
+    buffer = io.BytesIO()
+    pixels = np.ascontiguousarray(picture.pixels)
+    if pixels.dtype in (np.uint8, np.uint16):
+        PIL.Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    else:
+        PIL.Image.fromarray(pixels.astype(_tiff_type(pixels.dtype))).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
+def _tiff_type(dtype: np.dtype[np.generic]) -> type[np.generic]:
+    """What Pillow stores without loss of a deep channel: 32 bits, whole or floating."""
+    return np.int32 if dtype.kind in "ui" and dtype.itemsize <= 4 else np.float32
+
+
+def _from_array(
+    array: NDArray[np.generic], name: str, limit: int, notes: tuple[str, ...] = ()
+) -> Picture:
     colour = array.ndim == 3 and array.shape[2] in (3, 4)
     if array.ndim != 2 and not colour:
         raise UnreadableImage(
             f"{name!r} has shape {array.shape}; give H W, H W 3 or H W 4 (channels last)"
         )
     if array.dtype == np.uint8:
-        return _from_pillow(PIL.Image.fromarray(np.asarray(array, dtype=np.uint8)), name, ())
+        return _from_pillow(PIL.Image.fromarray(np.asarray(array, dtype=np.uint8)), name, limit)
     if colour or array.dtype.kind not in "uif":
         raise UnreadableImage(
             f"{name!r} holds {array.dtype} values; give uint8, or one channel of a wider type"
         )
     if not np.isfinite(array).all():
         raise UnreadableImage(f"{name!r} holds values that are not finite; replace them first")
-    return Picture(pixels=array, name=name, notes=notes)
+    # A big-endian file says ">u2", which is another identity for the same values.
+    return Picture(array.astype(array.dtype.newbyteorder("="), copy=False), name, notes)
 
 
-def _from_bytes(data: bytes, name: str) -> Picture:
+def _from_bytes(data: bytes, name: str, limit: int) -> Picture:
     if not data:
         raise UnreadableImage(f"{name!r} is empty (0 bytes); give an image file")
     try:
@@ -187,13 +207,13 @@ def _from_bytes(data: bytes, name: str) -> Picture:
             # A damaged metadata block is no reason to talk, as long as the pixels decode.
             warnings.simplefilter("ignore", UserWarning)
             with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-                _refuse_bomb(stored.size, name)
+                _refuse_bomb(stored.size, name, limit)
                 notes = _notes(stored)
                 stored.load()
                 oriented = PIL.ImageOps.exif_transpose(stored)
     except PIL.Image.DecompressionBombError:
         raise UnreadableImage(
-            f"{name!r} claims more than {MAX_PIXELS // 1_000_000} megapixels; cut it into parts"
+            f"{name!r} claims more than {limit / 1e6:g} megapixels; cut it into parts"
         ) from None
     except PIL.UnidentifiedImageError:
         raise UnreadableImage(
@@ -204,7 +224,7 @@ def _from_bytes(data: bytes, name: str) -> Picture:
     except Exception as error:  # decoders raise almost anything on damaged files
         detail = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(f"{name!r} is damaged ({detail}); export it again") from error
-    return _from_pillow(oriented, name, notes)
+    return _from_pillow(oriented, name, limit, notes)
 
 
 def _notes(stored: PIL.Image.Image) -> tuple[str, ...]:
@@ -218,12 +238,12 @@ def _notes(stored: PIL.Image.Image) -> tuple[str, ...]:
     frames = getattr(stored, "n_frames", 1)
     if frames > 1:
         notes.append(f"frame 1 of {frames} used")
-    if stored.getexif().get(0x0112, 1) != 1:
+    if stored.getexif().get(0x0112) in range(2, 9):  # 1 is upright; there are no others
         notes.append("turned upright by its EXIF orientation")
     return tuple(notes)
 
 
-def _from_file(path: Path, name: str) -> Picture:
+def _from_file(path: Path, name: str, limit: int) -> Picture:
     if path.is_dir():
         raise UnreadableImage(f"{name!r} is a folder without images; give image files")
     try:
@@ -237,26 +257,44 @@ def _from_file(path: Path, name: str) -> Picture:
         raise UnreadableImage(f"{name!r} cannot be read ({reason}); check the path") from None
     except ValueError:
         raise UnreadableImage(f"{name!r} is not a valid path; check it") from None
-    return _from_bytes(data, name)
+    return _from_bytes(data, name, limit)
 
 
-def _refuse_bomb(size: tuple[int, int], name: str) -> None:
+def _refuse_bomb(size: tuple[int, int], name: str, limit: int) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > limit:
         raise UnreadableImage(
-            f"{name!r} is {width} x {height} = {width * height / 1e6:.0f} megapixels; "
-            f"the limit is {MAX_PIXELS // 1_000_000}: scale it down or cut it into parts"
+            f"{name!r} is {width} x {height} = {width * height / 1e6:.4g} megapixels; "
+            f"the limit is {limit / 1e6:g}: scale it down or cut it into parts"
         )
 
 
-def _from_pillow(image: PIL.Image.Image, name: str, notes: tuple[str, ...]) -> Picture:
-    _refuse_bomb(image.size, name)
+def _from_pillow(
+    image: PIL.Image.Image, name: str, limit: int, notes: tuple[str, ...] = ()
+) -> Picture:
+    _refuse_bomb(image.size, name, limit)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_array(np.asarray(image), name, notes)
+        return _from_array(np.asarray(image), name, limit, notes)
+    return Picture(pixels=_rgb(image), name=name, notes=notes)
+
+
+def _rgb(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    """Its colours on white, a band of rows at a time: each step copies what it is given."""
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        rgb[top : top + rows] = np.asarray(_opaque(band))
+    rgb.flags.writeable = False
+    return rgb
+
+
+def _opaque(image: PIL.Image.Image) -> PIL.Image.Image:
     # A palette may carry transparency, and so may one colour of an image without alpha.
     transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
     if transparent or image.mode == "P" or "transparency" in image.info:
         image = image.convert("RGBA")
         white = PIL.Image.new("RGBA", image.size, "white")
         image = PIL.Image.alpha_composite(white, image)
-    return Picture(pixels=np.asarray(image.convert("RGB")), name=name, notes=notes)
+    return image if image.mode == "RGB" else image.convert("RGB")

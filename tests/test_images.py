@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from inctrl.errors import UnreadableImage
-from inctrl.images import Window, decode, develop, open_image, shared_window
+from inctrl.images import Window, decode, develop, open_image, shared_window, stored_digest
 
 
 def gradient(height: int = 12, width: int = 16) -> PIL.Image.Image:
@@ -89,6 +89,39 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     image = open_image(path)
     assert image.size == (16, 12)
     assert "turned upright by its EXIF orientation" in image.notes
+
+
+def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 99
+    image = open_image(saved(tmp_path / "x.png", gradient(), exif=exif.tobytes()))
+    assert image.size == (12, 16)
+    assert image.notes == ()
+
+
+def test_the_byte_order_of_a_file_is_not_part_of_its_values(tmp_path: Path) -> None:
+    """A big-endian TIFF of 16 bits, written here because Pillow writes none."""
+    values = np.arange(96, dtype=np.uint16).reshape(8, 12) * 600
+    fields = [(256, 12), (257, 8), (258, 16), (259, 1), (262, 1), (273, 200), (277, 1)]
+    entries = b"".join(struct.pack(">HHIHxx", tag, 3, 1, value) for tag, value in fields)
+    count = struct.pack(">HHII", 279, 4, 1, values.nbytes)
+    head = b"MM\0*" + struct.pack(">IH", 8, 8) + entries + count + bytes(4)
+    big = tmp_path / "big.tif"
+    big.write_bytes(head.ljust(200, b"\0") + values.astype(">u2").tobytes())
+    little = saved(tmp_path / "little.tif", PIL.Image.fromarray(values))
+    pictures = [decode(path) for path in (big, little)]
+    assert pictures[0].pixels.dtype == np.uint16
+    assert pictures[0].pixels.dtype.isnative
+    np.testing.assert_array_equal(pictures[0].pixels, values)
+    assert stored_digest(pictures[0]) == stored_digest(pictures[1])
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.png", gradient(12, 16))
+    assert decode(path, pixels=192).pixels.shape == (12, 16, 3)
+    for source in (path, path.read_bytes(), gradient(12, 16), np.asarray(gradient(12, 16))):
+        with pytest.raises(UnreadableImage, match="the limit is 0.000191"):
+            decode(source, pixels=191)
 
 
 def test_the_first_frame_of_an_animation_is_used_and_said(tmp_path: Path) -> None:
