@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.evaluate_options import add_evaluate_options
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
+from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     features, tally, read = SharedFeatures(_cache(args)), Tally(), Reader()
     plan = _plan(args, features, tally)
     contents = []
-    for category in plan.categories:
+    # Without a bar: a person reads the lines.
+    for category in tracked(plan.categories, len(plan.categories), "reading", quiet=True):
         _tell(args, f"reading {category.dataset}/{category.name}")
         contents.append(read(category, plan.drawn(category)))
     refuse_leaks(plan, contents)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from inctrl.cli.progress import lines
 from inctrl.data.categories import Category
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell
@@ -47,6 +48,7 @@ class Watch:
         self._pending.setdefault(cell.k, []).extend(values)
         self._done += 1
         self._computed += computed
+        self._note(cell, category, auroc)
         last = cell.k == self._plan.shots[-1] and cell.seed == self._plan.seeds[-1]
         if last:
             self._line(f"{category.dataset}/{category.name}  {cell.contender}", self._pending)
@@ -64,6 +66,11 @@ class Watch:
     def _cells(self) -> int:
         """Of one contender on one category."""
         return len(self._plan.shots) * len(self._plan.seeds)
+
+    def _note(self, cell: Cell, category: Category, auroc: float | None) -> None:
+        row = {"contender": cell.contender, "set": f"{category.dataset}/{category.name}"}
+        lines().put({"cell": {**row, "k": cell.k, "seed": cell.seed, "image_auroc": auroc}})
+        lines().place("cells", self._done, self._total, last=self._done == self._total)
 
     def _line(self, name: str, values: dict[int, list[float]]) -> None:
         if self._lines:

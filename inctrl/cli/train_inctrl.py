@@ -8,17 +8,18 @@ Several processes train as one: `torchrun --nproc-per-node N -m inctrl train ...
 
 import argparse
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
+from inctrl.cli.progress import lines, tracked
 from inctrl.cli.train_options import (
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
     fresh_folder,
-    tracked,
 )
 from inctrl.errors import UsageError
 
@@ -189,9 +190,18 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
     from inctrl.training.board import board
     from inctrl.training.card import card, config_of
 
-    quiet = args.quiet or not job.processes.first
+    def follow(parts: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+        # Steps know their number, which is not 1 where a killed training goes on.
+        place = (lambda row: int(row["step"])) if what == "training" else None
+        return tracked(parts, total, what, args.quiet, place) if job.processes.first else parts
+
+    def tell(row: Mapping[str, Any]) -> None:
+        report(dict(row))
+        if job.processes.first:
+            lines().row(row)
+
     with board(args.tensorboard if job.processes.first else None) as report:
-        trained = program.run(job, lambda parts, n, what: tracked(parts, n, what, quiet), report)
+        trained = program.run(job, follow, tell)
     if job.processes.first:
         config = config_of(job, trained)
         told = card(config, path.name, job, trained)

@@ -1,10 +1,9 @@
-"""What the methods of `inctrl train` share: which sets, which folder, a progress bar."""
+"""What the methods of `inctrl train` share: which sets, which folder."""
 
 import argparse
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.adapters import NAME
 from inctrl.errors import OutputError, UsageError
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from inctrl.data.categories import Category
     from inctrl.protocols import Backbone
     from inctrl.types import Fit
-
-T = TypeVar("T")
 
 
 def add_set_options(parser: argparse.ArgumentParser) -> None:
@@ -86,17 +83,6 @@ def fresh_folder(args: argparse.Namespace) -> Path:
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise OutputError(f"{str(path)!r} is there already; choose another folder or name")
     return path
-
-
-def tracked(steps: Iterable[T], total: int, what: str, quiet: bool) -> Iterator[T]:
-    """A progress bar on stderr where a person watches, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(steps, what, total=total, console=Console(stderr=True))
 
 
 def adapter_config(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_backbone_options, add_common_options
 from inctrl.cli.output import say
+from inctrl.cli.progress import curve, tracked
 from inctrl.cli.train_options import (
     adapter_config,
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
     fresh_folder,
-    tracked,
 )
 from inctrl.errors import UsageError
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     normals = list(tracked(reading, len(sets), "reading", args.quiet))
     total = training.steps([len(maps) for maps in normals], recipe)
     descent = training.train(backbone, module, normals, recipe)
-    losses = list(tracked(descent, total, "training", args.quiet))
+    losses = list(tracked(curve(descent), total, "training", args.quiet))
     last = losses[-(total // recipe.epochs) :]
     config = adapter_config(
         "regad",
