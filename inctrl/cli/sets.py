@@ -1,0 +1,300 @@
+"""`inctrl sets`: normal sets that last, by name and version.
+
+`bottle` is the latest version of a set, `bottle@2` its second. A version never changes; adding or
+dropping images makes the next one.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inctrl.cli.options import add_common_options
+from inctrl.cli.output import say
+from inctrl.errors import InvalidFile, NotStored, UnreadableImage, UsageError
+
+if TYPE_CHECKING:
+    from inctrl.images import Picture
+    from inctrl.store import SetVersion, Shot, Store, Summary
+
+EXAMPLES = """examples:
+  inctrl sets add bottle good1.png good2.png good3.png good4.png --item "bottle cap"
+  inctrl sets show bottle
+  inctrl sets drop bottle good3.png
+  inctrl sets diff bottle 1 2
+  inctrl sets export bottle bottle.zip
+"""
+SHOWN_DIGITS = 12
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    parser = commands.add_parser(
+        "sets",
+        help="normal sets that last: add, list, show, diff, verify, export, import, remove",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (run, words) in ACTIONS.items():
+        action = actions.add_parser(name, help=words, description=f"{words.capitalize()}.")
+        _add_arguments(action, name)
+        action.add_argument(
+            "--store", metavar="DIR", help="the store (default: INCTRL_STORE, else user data)"
+        )
+        add_common_options(action)
+        action.set_defaults(run=run)
+
+
+def _add_arguments(action: argparse.ArgumentParser, name: str) -> None:
+    if name == "show":
+        action.add_argument("reference", metavar="NAME[@V]", help="a set, or one version of it")
+    elif name not in ("list", "verify", "import"):
+        action.add_argument("name", metavar="NAME", help="the name of the set")
+    if name == "add":
+        action.add_argument("paths", nargs="+", metavar="PATH", help="normal images, or folders")
+        action.add_argument("--item", help="what a new set shows, in words (default: object)")
+        action.add_argument("--recursive", action="store_true", help="folders with subfolders")
+    if name == "drop":
+        action.add_argument("shots", nargs="+", metavar="SHOT", help="name, or start of its hash")
+    if name in ("add", "drop"):
+        action.add_argument("--note", default="", help="kept with the version")
+    if name == "diff":
+        action.add_argument("a", type=int, metavar="A", help="the version before")
+        action.add_argument("b", type=int, metavar="B", help="the version after")
+    if name in ("list", "show", "diff"):
+        action.add_argument("--json", action="store_true", help="print JSON")
+    if name in ("export", "import"):
+        action.add_argument("file", type=Path, metavar="FILE.zip", help="the exported file")
+    if name == "export":
+        action.add_argument("--overwrite", action="store_true", help="replace the file")
+    if name == "import":
+        action.add_argument("--name", help="import it under another name")
+    if name == "remove":
+        action.add_argument("--yes", action="store_true", help="really remove it")
+
+
+def run_add(args: argparse.Namespace) -> int:
+    from inctrl.data.folders import expand
+    from inctrl.store import parse_name
+
+    name = parse_name(args.name)
+    pictures = _Pictures(expand(args.paths, recursive=args.recursive))
+    with _opened(args, make=True) as store:
+        before = None
+        with contextlib.suppress(NotStored):
+            before = store.sets.get(name)
+        if before is None:
+            version = _created(store, name, pictures, args)
+        elif args.item is not None and args.item != before.item:
+            raise UsageError(f"set {name!r} shows {before.item!r}, which stays so; omit --item")
+        else:
+            version = store.sets.add(name, pictures, note=args.note)
+    known = {shot.sha256 for shot in before.shots} if before else set()
+    new = sum(shot.sha256 not in known for shot in version.shots)
+    say(f"{_headline(version)} ({new} new)\n")
+    return 4 if pictures.unreadable else 0
+
+
+def _created(
+    store: "Store", name: str, pictures: "_Pictures", args: argparse.Namespace
+) -> "SetVersion":
+    try:
+        return store.sets.create(name, pictures, item=args.item or "object", note=args.note)
+    except UsageError:
+        if pictures.unreadable and not pictures.read:
+            raise UnreadableImage(f"no image can be read; set {name!r} was not made") from None
+        raise
+
+
+class _Pictures:
+    """The images of files, read one by one; those that cannot be read are told and left out."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._paths = paths
+        self.read = 0
+        self.unreadable = 0
+
+    def __iter__(self) -> "Iterator[Picture]":
+        from inctrl.images import decode
+
+        for path in self._paths:
+            try:
+                picture = decode(path)
+            except UnreadableImage as error:
+                sys.stderr.write(f"inctrl: left out: {error}\n")
+                self.unreadable += 1
+            else:
+                self.read += 1
+                yield picture
+
+
+def run_drop(args: argparse.Namespace) -> int:
+    with _opened(args) as store:
+        latest = store.sets.get(args.name)
+        gone = {_found(latest, text) for text in args.shots}
+        version = store.sets.drop(args.name, gone, note=args.note, base=latest.version)
+    say(f"{_headline(version)} ({len(gone)} dropped)\n")
+    return 0
+
+
+def _found(version: "SetVersion", text: str) -> str:
+    """The shot of this name, or whose hash begins so."""
+    found = {shot.sha256 for shot in version.shots if shot.name == text}
+    if not found and len(text) >= 6:
+        found = {shot.sha256 for shot in version.shots if shot.sha256.startswith(text)}
+    if not found:
+        raise NotStored(f"'{version.name}@{version.version}' has no shot {text!a}")
+    if len(found) > 1:
+        hashes = " ".join(sorted(sha256[:SHOWN_DIGITS] for sha256 in found))
+        raise UsageError(f"{text!a} is the name of several shots; give one of {hashes}")
+    return found.pop()
+
+
+def run_list(args: argparse.Namespace) -> int:
+    summaries: list[Summary] = []
+    try:
+        with _opened(args) as store:
+            while page := store.sets.list(summaries[-1].name if summaries else ""):
+                summaries += page
+        told = "no sets in this store; `inctrl sets add` makes one"
+    except NotStored as error:  # no store: no sets
+        if args.store:
+            raise
+        told = str(error)
+    if args.json:
+        _print_json({"sets": summaries})
+        return 0
+    for s in summaries:
+        say(f"{s.name}@{s.version}\t{_shots(s.shots)}\t{s.item}\tchanged {s.changed}\n")
+    if not summaries:
+        sys.stderr.write(f"{told}\n")
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from inctrl.store import parse_reference
+
+    name, number = parse_reference(args.reference)
+    with _opened(args) as store:
+        version = store.sets.get(name, number)
+        versions = [v.version for v in store.sets.versions(name)]
+        feedback = store.feedback.list(name)
+    if args.json:
+        _print_json({**vars(version), "versions": versions, "feedback": feedback})
+        return 0
+    say(f"{_headline(version)} of {version.item}\n")
+    say(f"made     {version.created} by {version.origin}\n")
+    if version.note:
+        say(f"note     {version.note}\n")
+    say(f"digest   {version.digest}\n")
+    say(f"versions {versions[0]} to {versions[-1]}\n")
+    for shot in version.shots:
+        say(f"  {_line(shot)}\n")
+    for row in feedback:
+        about = row.shot.name if row.shot else f"@{row.version_before} -> @{row.version_after}"
+        undone = f", undone {row.undone}" if row.undone else ""
+        say(f"{row.kind.replace('_', ' ')} {row.id}  {row.created}  {about}{undone}\n")
+    return 0
+
+
+def run_diff(args: argparse.Namespace) -> int:
+    with _opened(args) as store:
+        difference = store.sets.diff(args.name, args.a, args.b)
+    if args.json:
+        _print_json({"name": args.name, "a": args.a, "b": args.b, **vars(difference)})
+        return 0
+    for sign, shots in (("+", difference.added), ("-", difference.removed)):
+        for shot in shots:
+            say(f"{sign} {_line(shot)}\n")
+    say(f"{_shots(len(difference.kept))} in both\n")
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    from inctrl.store.verify import orphans, verify
+
+    with _opened(args) as store:
+        findings = verify(store)
+        for finding in findings:
+            say(f"{finding.kind}\t{finding.what}\t{finding.detail}\n")
+        unused = 0 if findings else len(orphans(store))
+    if findings:
+        sys.stderr.write(f"inctrl: {len(findings)} findings in {store.folder}\n")
+        return InvalidFile.exit_code
+    rest = f"; {unused} unused files, which are no fault and go in time" if unused else ""
+    say(f"clean: {store.folder}{rest}\n")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    from inctrl.store.transfer import export_set
+
+    with _opened(args) as store:
+        export_set(store, args.name, args.file, overwrite=args.overwrite)
+    say(f"{args.file}\n")
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    from inctrl.store.transfer import import_set
+
+    with _opened(args, make=True) as store:
+        version = import_set(store, args.file, name=args.name)
+    say(f"{_headline(version)}\n")
+    return 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    with _opened(args) as store:
+        latest = store.sets.get(args.name)
+        if not args.yes:
+            raise UsageError(
+                f"this would remove {args.name!r} with all its versions up to {latest.version}; "
+                "say so with --yes"
+            )
+        store.sets.remove(args.name)
+        store.sweep()
+    say(f"removed {args.name}\n")
+    return 0
+
+
+def _opened(args: argparse.Namespace, *, make: bool = False) -> "Store":
+    from inctrl.store import open_store
+
+    return open_store(args.store, make=make)
+
+
+def _headline(version: "SetVersion") -> str:
+    return f"{version.name}@{version.version}: {_shots(len(version.shots))}"
+
+
+def _shots(count: int) -> str:
+    return f"{count} {'shot' if count == 1 else 'shots'}"
+
+
+def _line(shot: "Shot") -> str:
+    return f"{shot.sha256[:SHOWN_DIGITS]}  {shot.width} x {shot.height}  {shot.name}"
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    """Escaped to ASCII, which every terminal and pipe can carry."""
+    from inctrl.plainfiles import plain
+
+    say(json.dumps(plain({"schema": "inctrl/sets/1", **content}), indent=1) + "\n")
+
+
+ACTIONS = {
+    "add": (run_add, "make a set of images, or add images to it"),
+    "drop": (run_drop, "make a version without some of the images"),
+    "list": (run_list, "list the sets"),
+    "show": (run_show, "show the images of a version and what was said of it"),
+    "diff": (run_diff, "tell what one version has and another has not"),
+    "verify": (run_verify, "check every hash and reference; exit code 5 on damage"),
+    "export": (run_export, "write a set with all its versions to a zip file"),
+    "import": (run_import, "take in what `inctrl sets export` wrote"),
+    "remove": (run_remove, "remove a set with all its versions"),
+}

@@ -1,0 +1,32 @@
+"""What outlasts a process: normal sets, contexts, feedback, scores, replies and jobs."""
+
+from inctrl.store.feedback import FeedbackRow
+from inctrl.store.history import ScorePage, ScoreRecord
+from inctrl.store.jobs import JobRow, JobState
+from inctrl.store.names import parse_name, parse_reference
+from inctrl.store.opened import Store, default_folder, open_store
+from inctrl.store.replies import InFlight, KeyReused, Reply
+from inctrl.store.sets import Difference, Summary
+from inctrl.store.shots import Shot
+from inctrl.store.versions import Origin, SetVersion
+
+__all__ = [
+    "Difference",
+    "FeedbackRow",
+    "InFlight",
+    "JobRow",
+    "JobState",
+    "KeyReused",
+    "Origin",
+    "Reply",
+    "ScorePage",
+    "ScoreRecord",
+    "SetVersion",
+    "Shot",
+    "Store",
+    "Summary",
+    "default_folder",
+    "open_store",
+    "parse_name",
+    "parse_reference",
+]

@@ -1,0 +1,171 @@
+"""The SQLite file of a store: transactions and migrations, shared by threads and processes.
+
+WAL with synchronous=FULL: what was committed is there after a kill and after a power cut.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inctrl.errors import InvalidFile, OutputError
+from inctrl.store.connections import Connections, Held
+from inctrl.store.readalone import read_alone
+from inctrl.store.refusals import primary_code, told_sqlite
+
+FILE = "store.sqlite3"
+BUSY_SECONDS = 30.0
+"""How long a write waits for the writes of others before it is refused as Busy."""
+
+
+def now() -> str:
+    """UTC in ISO 8601 to the millisecond; sorts as time does."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Database:
+    """One SQLite file in `folder`; `migrations` bring it from each schema version to the next."""
+
+    def __init__(
+        self, folder: Path, migrations: Sequence[str], *, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
+        self.path = folder / FILE
+        self._busy_seconds = busy_seconds
+        self._connections = Connections(self._open)
+        self._migrate(migrations)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside is kept, or none of it; writers come one at a time.
+
+        Inside another transaction of the same thread it is part of that one: it is kept if the
+        outer is, and taken back alone where its own exception is caught.
+        """
+        with told_sqlite(self.path), self._connections.lent() as (held, connection):
+            if held.depth and not held.writing:
+                raise RuntimeError("a transaction cannot begin inside of read()")
+            verbs = _inner(held.depth) if held.depth else _OUTER
+            with _between(held, connection, verbs):
+                yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Queries that all see the same state; inside of a transaction also its own writes."""
+        with told_sqlite(self.path), contextlib.ExitStack() as stack:
+            try:
+                held, connection = stack.enter_context(self._connections.lent())
+            except sqlite3.OperationalError as error:
+                yield stack.enter_context(read_alone(self.path, error))
+                return
+            if held.depth:
+                yield connection
+                return
+            with _between(held, connection, _READ):
+                yield connection
+
+    def close(self) -> None:
+        """Close the connections of all threads; used again, it opens again."""
+        with told_sqlite(self.path):
+            self._connections.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,  # a thread's connection is closed by another at the end
+        )
+        try:
+            self._enter_wal(connection)
+            for setting in ("synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+                connection.execute(f"PRAGMA {setting}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _enter_wal(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                # Two that create the store at once: SQLite does not wait here by itself.
+                busy = primary_code(error) == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        if mode != "wal":
+            raise OutputError(
+                f"the disk of {str(self.path)!r} does not let processes share a store "
+                "(a network disk?); choose a local folder"
+            )
+
+    def _migrate(self, migrations: Sequence[str]) -> None:
+        with self.read() as db:
+            if self._schema(db, migrations) == len(migrations):
+                return
+        with self.transaction() as db:
+            for script in migrations[self._schema(db, migrations) :]:
+                for statement in _statements(script):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {len(migrations)}")
+
+    def _schema(self, db: sqlite3.Connection, migrations: Sequence[str]) -> int:
+        """The schema version of the file: how many migrations it has seen."""
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version > len(migrations):
+            raise InvalidFile(
+                f"store file {str(self.path)!r} is of a newer inctrl (schema {version}, this one "
+                f"knows up to {len(migrations)}); upgrade inctrl"
+            )
+        if tables and not version:
+            raise InvalidFile(
+                f"{str(self.path)!r} is a database of another program; choose another --store DIR"
+            )
+        return version
+
+
+_Verbs = tuple[str, str, str]
+_OUTER: _Verbs = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+_READ: _Verbs = ("BEGIN", "COMMIT", "ROLLBACK")
+
+
+def _inner(depth: int) -> _Verbs:
+    name = f"inner{depth}"
+    return f"SAVEPOINT {name}", f"RELEASE {name}", f"ROLLBACK TO {name}"
+
+
+@contextlib.contextmanager
+def _between(held: Held, connection: sqlite3.Connection, verbs: _Verbs) -> Iterator[None]:
+    begin, keep, take_back = verbs
+    connection.execute(begin)
+    before = held.writing
+    held.depth, held.writing = held.depth + 1, begin != "BEGIN"
+    try:
+        yield
+        # In a child that was forked in here the connection is the parent's.
+        if held.connection is connection:
+            connection.execute(keep)
+    except BaseException:
+        # After a full disk SQLite may have taken the whole transaction back by itself.
+        if held.connection is connection and connection.in_transaction:
+            connection.execute(take_back)
+        raise
+    finally:
+        held.depth, held.writing = held.depth - 1, before
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; one of a trigger holds semicolons of its own."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \n;"):
+                yield statement
+            statement = ""

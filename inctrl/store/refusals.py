@@ -1,0 +1,84 @@
+"""What SQLite and the file system refuse, as the errors that users meet."""
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from inctrl.errors import Busy, InctrlError, InvalidFile, NoSpace, OutputError, UsageError
+
+FULL = "the disk is full; free some space and try again (nothing was half-written)"
+LITTLE = 1_000_000
+"""Bytes free below which a failed write is put down to the full disk."""
+
+
+@contextlib.contextmanager
+def told_sqlite(path: Path) -> Iterator[None]:
+    """Turn what SQLite refuses into one line; a broken constraint stays what it is (a bug)."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except UnicodeEncodeError:
+        raise UsageError("a name that is not valid Unicode cannot be in the store") from None
+    except sqlite3.Error as error:
+        raise refusal(error, path) from error
+
+
+def refusal(error: sqlite3.Error, path: Path) -> Exception:
+    """The error to raise instead; `error` itself where it tells of a bug."""
+    primary = primary_code(error)
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy("the store is busy with other writes; try again", retry_after=1.0)
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return InvalidFile(
+            f"store file {str(path)!r} is damaged ({error}); put a copy of it back, or import "
+            "exported sets into a new store"
+        )
+    if primary == sqlite3.SQLITE_FULL:
+        return NoSpace(FULL)
+    if primary in (
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    ):
+        return NoSpace(FULL) if _no_room(path.parent) else _unwritable(path, str(error))
+    return error
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's code without the extension; 0 where the module itself raised."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextlib.contextmanager
+def told_files(path: Path) -> Iterator[None]:
+    """Turn what the system refuses of a write into NoSpace or OutputError."""
+    try:
+        yield
+    except InctrlError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(FULL) from error
+        raise _unwritable(path, error.strerror or str(error) or type(error).__name__) from error
+
+
+def _unwritable(path: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"{str(path)!r} cannot be written ({reason}); check the folder, or choose another one"
+    )
+
+
+def _no_room(folder: Path) -> bool:
+    """Whether the disk is full, to whoever is not its superuser."""
+    try:
+        if not os.access(folder, os.W_OK):
+            return False
+        return shutil.disk_usage(folder).free < LITTLE
+    except OSError:
+        return False

@@ -1,0 +1,195 @@
+"""Normal sets: named, in numbered versions that never change."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from inctrl.errors import Conflict, NotStored, UsageError
+from inctrl.images import Picture
+from inctrl.store.blobs import Blobs
+from inctrl.store.database import Database, now
+from inctrl.store.names import parse_name, plain_words
+from inctrl.store.shots import Shot, hold, keep, picture_of
+from inctrl.store.versions import (
+    Origin,
+    SetVersion,
+    insert_shots,
+    last_number,
+    new_version,
+    no_set,
+    read_numbers,
+    read_version,
+)
+
+LONGEST_NOTE = 2000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A set at its latest version."""
+
+    name: str
+    item: str
+    version: int
+    shots: int
+    created: str
+    changed: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one version has and another has not."""
+
+    added: tuple[Shot, ...]
+    removed: tuple[Shot, ...]
+    kept: tuple[Shot, ...]
+
+
+class NormalSets:
+    """The normal sets of a store."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def create(
+        self, name: str, pictures: Iterable[Picture], *, item: str = "object", note: str = ""
+    ) -> SetVersion:
+        """A new set; equal images count once. Conflict where there is one of this name."""
+        parse_name(name)
+        item = plain_words(item, "item") or "object"
+        note = plain_words(note, "note", LONGEST_NOTE)
+        self._refuse_taken(name)  # before the work; again below
+        kept = keep(self._blobs, pictures)
+        if not kept:
+            raise UsageError(f"set {name!r} needs at least one normal image")
+        with self._database.transaction() as db:
+            self._refuse_taken(name)
+            hold(self._blobs, kept)
+            moment = now()
+            version = last_number(db, name) + 1
+            db.execute(
+                "INSERT INTO sets (name, item, first, latest, created, changed) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (name, item, version, version, moment, moment),
+            )
+            insert_shots(db, name, version, kept)
+            return new_version(db, name, version, note, "create", moment)
+
+    def add(
+        self,
+        name: str,
+        pictures: Iterable[Picture],
+        *,
+        note: str = "",
+        origin: Origin = "add",
+        base: int | None = None,
+    ) -> SetVersion:
+        """A new version with more shots, or the latest where it has them all.
+
+        base    the version that the caller takes for the latest; Conflict where it is not
+        """
+        note = plain_words(note, "note", LONGEST_NOTE)
+        self.get(name)
+        kept = keep(self._blobs, pictures)
+        with self._database.transaction() as db:
+            latest = self._latest(name, base)
+            known = {shot.sha256 for shot in latest.shots}
+            new = tuple(shot for shot in kept if shot.sha256 not in known)
+            if not new:
+                return latest
+            hold(self._blobs, kept)
+            insert_shots(db, name, latest.version + 1, new)
+            return new_version(db, name, latest.version + 1, note, origin, now())
+
+    def drop(
+        self,
+        name: str,
+        sha256s: Collection[str],
+        *,
+        note: str = "",
+        origin: Origin = "drop",
+        base: int | None = None,
+    ) -> SetVersion:
+        """A new version without these shots; the last shot of a set stays."""
+        note = plain_words(note, "note", LONGEST_NOTE)
+        gone = set(sha256s)
+        with self._database.transaction() as db:
+            latest = self._latest(name, base)
+            known = {shot.sha256 for shot in latest.shots}
+            if not gone:
+                return latest
+            if gone - known:
+                reference = f"{name}@{latest.version}"
+                raise NotStored(f"{reference!r} has no shot {min(gone - known)!r}")
+            if gone == known:
+                raise UsageError(
+                    f"these are all the shots of {name!r}, and one must stay; "
+                    "remove the set instead"
+                )
+            version = latest.version + 1
+            db.executemany(
+                "UPDATE shots SET dropped = ? WHERE set_name = ? AND sha256 = ? "
+                "AND dropped IS NULL",
+                [(version, name, sha256) for sha256 in sorted(gone)],
+            )
+            return new_version(db, name, version, note, origin, now())
+
+    def get(self, name: str, version: int | None = None) -> SetVersion:
+        """A version, the latest by default; NotStored where there is none."""
+        with self._database.read() as db:
+            return read_version(db, parse_name(name), version)
+
+    def versions(self, name: str) -> tuple[SetVersion, ...]:
+        """All versions, the oldest first."""
+        with self._database.read() as db:
+            numbers = read_numbers(db, parse_name(name))
+            return tuple(read_version(db, name, number) for number in numbers)
+
+    def diff(self, name: str, a: int, b: int) -> Difference:
+        """What version b has more than a, less, and both."""
+        with self._database.read() as db:
+            before, after = (read_version(db, parse_name(name), v).shots for v in (a, b))
+        old, new = ({shot.sha256 for shot in shots} for shots in (before, after))
+        return Difference(
+            added=tuple(shot for shot in after if shot.sha256 not in old),
+            removed=tuple(shot for shot in before if shot.sha256 not in new),
+            kept=tuple(shot for shot in after if shot.sha256 in old),
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove a set with its versions, contexts and feedback; scores in the history stay.
+
+        Its version numbers are never given again.
+        """
+        with self._database.transaction() as db:
+            if not db.execute("DELETE FROM sets WHERE name = ?", (parse_name(name),)).rowcount:
+                raise no_set(name)
+
+    def pictures(self, version: SetVersion) -> list[Picture]:
+        """The shots decoded; InvalidFile, naming the first that is damaged."""
+        where = f"'{version.name}@{version.version}'"
+        return [picture_of(self._blobs, shot, where) for shot in version.shots]
+
+    def _latest(self, name: str, base: int | None) -> SetVersion:
+        latest = self.get(name)
+        if base is not None and base != latest.version:
+            raise Conflict(
+                f"set {name!r} is at version {latest.version} by now, not {base}; look at it again"
+            )
+        return latest
+
+    def _refuse_taken(self, name: str) -> None:
+        with self._database.read() as db:
+            if db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+                raise Conflict(f"there is a set {name!r} already; add to it, or choose a new name")
+
+    def list(self, after: str = "", limit: int = 50) -> tuple[Summary, ...]:
+        """Sets by name, from the one behind `after` on."""
+        with self._database.read() as db:
+            rows = db.execute(
+                "SELECT name, item, latest, (SELECT count(*) FROM shots WHERE set_name = sets.name "
+                "AND dropped IS NULL), created, changed FROM sets WHERE name > ? "
+                "ORDER BY name LIMIT ?",
+                (after, limit),
+            )
+            return tuple(Summary(*row) for row in rows)

@@ -1,0 +1,53 @@
+"""An image as the store keeps it: its identity, its blob, its name and its size."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from inctrl.errors import Busy, InvalidFile, UnreadableImage
+from inctrl.images import Picture, decode, stored_bytes, stored_digest
+from inctrl.store.blobs import Blobs
+from inctrl.store.names import image_name
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A kept image. sha256 is its identity (`stored_digest`), blob the hash of its file."""
+
+    sha256: str
+    blob: str
+    name: str
+    height: int
+    width: int
+
+
+def keep(blobs: Blobs, pictures: Iterable[Picture]) -> tuple[Shot, ...]:
+    """Write the blobs of pictures, taken one by one; of equal ones only the first counts."""
+    kept: dict[str, Shot] = {}
+    for picture in pictures:
+        data = stored_bytes(picture)
+        name = image_name(picture.name)
+        # The identity is that of what is kept: a 64-bit channel is kept in 32.
+        stored = decode(data, name)
+        sha256 = stored_digest(stored)
+        if sha256 not in kept:
+            height, width = stored.pixels.shape[:2]
+            kept[sha256] = Shot(sha256, blobs.put(data), name, height, width)
+    return tuple(kept.values())
+
+
+def hold(blobs: Blobs, shots: Iterable[Shot]) -> None:
+    """Make sure, under the store's write lock, that blobs of `keep` are there still.
+
+    Busy where a sweep took one that lay there unused at the very moment it was put again.
+    """
+    if not all(blobs.has(shot.blob) for shot in shots):
+        raise Busy("unused files of the store were just swept; try again", retry_after=0.1)
+
+
+def picture_of(blobs: Blobs, shot: Shot, where: str) -> Picture:
+    """The picture of a shot; InvalidFile, naming `where` and the shot, where it is damaged."""
+    try:
+        picture = decode(blobs.read(shot.blob), shot.name)
+    except (InvalidFile, UnreadableImage) as error:
+        raise InvalidFile(f"image {shot.name!r} of {where} is lost: {error}") from None
+    return picture

@@ -1,0 +1,157 @@
+"""Versions of a normal set as rows, read and written inside of a transaction of the caller.
+
+A shot is kept once for a set, with the version that added it and the one that dropped it: version
+v holds those with added <= v < dropped, in the order of their coming.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from inctrl.errors import NotStored, UsageError
+from inctrl.store.shots import Shot
+
+Origin = Literal["create", "add", "drop", "false_alarm", "undo", "import"]
+MOST_SHOTS = 10_000
+"""Shots of one version."""
+
+SCHEMA = """
+CREATE TABLE sets (
+  name TEXT PRIMARY KEY,
+  item TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  latest INTEGER NOT NULL,
+  created TEXT NOT NULL,
+  changed TEXT NOT NULL
+);
+CREATE TABLE versions (
+  set_name TEXT NOT NULL REFERENCES sets (name) ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  created TEXT NOT NULL,
+  note TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (set_name, version)
+);
+CREATE TABLE shots (
+  set_name TEXT NOT NULL REFERENCES sets (name) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  blob TEXT NOT NULL,
+  name TEXT NOT NULL,
+  height INTEGER NOT NULL,
+  width INTEGER NOT NULL,
+  added INTEGER NOT NULL,
+  dropped INTEGER,
+  PRIMARY KEY (set_name, position)
+);
+CREATE UNIQUE INDEX shots_once ON shots (set_name, sha256) WHERE dropped IS NULL;
+CREATE INDEX shots_by_blob ON shots (blob);
+-- Every version number ever given, of removed sets too, and what it stood for.
+CREATE TABLE numbers (
+  set_name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (set_name, version)
+);
+"""
+
+
+@dataclass(frozen=True)
+class SetVersion:
+    """A normal set as it is under one number, forever; `digest` is over its item and shots."""
+
+    name: str
+    version: int
+    item: str
+    shots: tuple[Shot, ...]
+    created: str
+    note: str
+    origin: Origin
+    digest: str
+
+
+def version_digest(item: str, sha256s: Sequence[str]) -> str:
+    """sha256 over the item and the identities of the shots, in order."""
+    return hashlib.sha256(json.dumps([item, list(sha256s)]).encode()).hexdigest()
+
+
+def no_set(name: str) -> NotStored:
+    return NotStored(f"there is no set {name!r}; `inctrl sets list` names those there are")
+
+
+def read_numbers(db: sqlite3.Connection, name: str) -> list[int]:
+    """The version numbers of a set, ascending."""
+    rows = db.execute("SELECT version FROM versions WHERE set_name = ? ORDER BY version", (name,))
+    numbers = [number for (number,) in rows]
+    if not numbers:
+        raise no_set(name)
+    return numbers
+
+
+def read_version(db: sqlite3.Connection, name: str, version: int | None) -> SetVersion:
+    found = db.execute("SELECT item, latest FROM sets WHERE name = ?", (name,)).fetchone()
+    if found is None:
+        raise no_set(name)
+    item, latest = found
+    number = latest if version is None else version
+    row: tuple[Any, ...] | None = None
+    if 0 < number <= latest:
+        row = db.execute(
+            "SELECT created, note, origin, digest FROM versions WHERE set_name = ? AND version = ?",
+            (name, number),
+        ).fetchone()
+    if row is None:
+        raise NotStored(f"set {name!r} has no version {number}; the latest is {latest}")
+    shots = db.execute(
+        "SELECT sha256, blob, name, height, width FROM shots WHERE set_name = ? AND added <= ? "
+        "AND (dropped IS NULL OR dropped > ?) ORDER BY position",
+        (name, number, number),
+    )
+    return SetVersion(name, number, item, tuple(Shot(*shot) for shot in shots), *row)
+
+
+def last_number(db: sqlite3.Connection, name: str) -> int:
+    """The highest version number that the name ever had, 0 for a new one."""
+    found = db.execute("SELECT max(version) FROM numbers WHERE set_name = ?", (name,)).fetchone()
+    return int(found[0] or 0)
+
+
+def insert_shots(db: sqlite3.Connection, name: str, version: int, shots: Sequence[Shot]) -> None:
+    count, last = db.execute(
+        "SELECT count(*) FILTER (WHERE dropped IS NULL), coalesce(max(position), 0) FROM shots "
+        "WHERE set_name = ?",
+        (name,),
+    ).fetchone()
+    if count + len(shots) > MOST_SHOTS:
+        raise UsageError(f"set {name!r} would have {count + len(shots)} shots, over {MOST_SHOTS}")
+    db.executemany(
+        "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (name, last + i, s.sha256, s.blob, s.name, s.height, s.width, version)
+            for i, s in enumerate(shots, start=1)
+        ],
+    )
+
+
+def new_version(
+    db: sqlite3.Connection, name: str, version: int, note: str, origin: Origin, moment: str
+) -> SetVersion:
+    """Give the shots as they now are a number."""
+    db.execute("UPDATE sets SET latest = ?, changed = ? WHERE name = ?", (version, moment, name))
+    (item,) = db.execute("SELECT item FROM sets WHERE name = ?", (name,)).fetchone()
+    shots = db.execute(
+        "SELECT sha256 FROM shots WHERE set_name = ? AND dropped IS NULL ORDER BY position", (name,)
+    )
+    digest = version_digest(item, [sha256 for (sha256,) in shots])
+    db.execute("INSERT INTO numbers VALUES (?, ?, ?)", (name, version, digest))
+    db.execute(
+        "INSERT INTO versions (set_name, version, created, note, origin, digest) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (name, version, moment, note, origin, digest),
+    )
+    return read_version(db, name, version)
