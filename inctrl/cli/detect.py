@@ -9,13 +9,14 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.detect_options import add_detect_options
 from inctrl.cli.output import say
+from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ EXAMPLES = """examples:
   inctrl detect incoming/ --normal good/ --recursive --out runs/monday
   inctrl detect query.png --normal good/ --save-context bottle-cap
   inctrl detect query.png --context bottle-cap --fail-on anomalous
+  inctrl detect query.png --set bottle-cap            # what `inctrl sets add bottle-cap ...` keeps
   inctrl detect incoming/ --item hazelnut --domain industrial    # no normal image: ranks only
 """
 DEFAULT_OUT = Path("runs", "detect")
@@ -44,87 +46,8 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
-    normal = parser.add_argument_group("what is normal")
-    source = normal.add_mutually_exclusive_group()
-    source.add_argument(
-        "--normal",
-        nargs="+",
-        action="extend",
-        metavar="DIR|FILE",
-        help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
-        "optional, but only they give a limit and verdicts",
-    )
-    source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
-    normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
-    normal.add_argument("--item", help="what the images show, in words (default: object)")
-    normal.add_argument(
-        "--window",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="values shown as black and white in images of more than 8 bits (default: from shots)",
-    )
-    add_backbone_options(parser)
-    _add_detector_options(parser)
-    _add_output_options(parser)
-    add_common_options(parser)
+    add_detect_options(parser)
     parser.set_defaults(run=run)
-
-
-def _add_detector_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("detector")
-    group.add_argument(
-        "--detector",
-        help="incontext (default), zeroshot (default without normal images), or another; "
-        "`inctrl detectors` lists them and what each needs",
-    )
-    group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
-    group.add_argument(
-        "--domain",
-        default="inctrl",
-        metavar="NAME|FILE.toml",
-        help="sentence bank of detectors that use text: inctrl, industrial, medical, natural, or "
-        "your own (default: inctrl)",
-    )
-    group.add_argument(
-        "-o",
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an option of the detector, such as top_share=0.01",
-    )
-    group.add_argument(
-        "--fit",
-        choices=("squash", "crop", "pad"),
-        help="how an image becomes a square (default: squash, or the adapter's)",
-    )
-    group.add_argument(
-        "--alpha",
-        type=float,
-        help="wanted share of normal images called anomalous (default: 0.05)",
-    )
-    group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
-    group.add_argument(
-        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
-    )
-
-
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("input and output")
-    group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
-    group.add_argument(
-        "--out", type=Path, metavar="DIR", help="fresh folder (default: runs/detect-N)"
-    )
-    group.add_argument("--overwrite", action="store_true", help="replace the --out of a former run")
-    group.add_argument("--json", action="store_true", help="print scores.json on stdout")
-    group.add_argument(
-        "--fail-on",
-        choices=("none", "anomalous"),
-        default="none",
-        help="exit code 3 if any query is anomalous (default: none)",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     fitted = _fitted(args)
     info = _run_info(fitted, time.perf_counter() - started)
     with RunWriter(_out(args.out), info, overwrite=args.overwrite) as writer:
-        for outcome in _with_progress(fitted.stream(queries), len(queries), args.quiet):
+        outcomes = fitted.stream(queries)
+        for outcome in tracked(outcomes, len(queries), "inspecting", args.quiet):
             writer.add(outcome)
             _tell(outcome, args.json)
     if fitted.inspector.cache:
@@ -176,13 +100,17 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
     from inctrl.contexts import load_context, save_context
     from inctrl.images import Window
 
-    if args.context:
+    if args.context or args.set:
+        kind = "context" if args.context else "set"
         for flag in ("item", "window", "save_context"):
             if getattr(args, flag) is not None:
                 name = flag.replace("_", "-")
-                raise UsageError(f"--{name} belongs to --normal; the saved context has its own")
+                raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
+    if args.context:
         inspector = _inspector(args, _made_with(Path(args.context)))
         return load_context(inspector, args.context, alpha=args.alpha)
+    if args.set:
+        return _registered(args)
     if args.fail_on == "anomalous" and not args.normal:
         raise UsageError(
             "--fail-on anomalous can never fire without normal images; give them with --normal"
@@ -199,6 +127,18 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
     )
     if args.save_context:
         save_context(fitted, args.save_context, overwrite=args.overwrite)
+    return fitted
+
+
+def _registered(args: argparse.Namespace) -> "FittedInspector":
+    """A set of the store; it is prepared where this detector meets it for the first time."""
+    from inctrl.registered import Registered
+    from inctrl.store import open_store
+
+    with open_store(args.store) as store:
+        fitted = Registered(store, _inspector(args, {})).fitted(args.set, alpha=args.alpha)
+    for warning in fitted.calibration.warnings:
+        sys.stderr.write(f"WARNING: {warning}\n")
     return fitted
 
 
@@ -279,19 +219,6 @@ def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":
         seconds=seconds,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
-
-
-def _with_progress(
-    outcomes: "Iterator[Result | Failure]", total: int, quiet: bool
-) -> "Iterator[Result | Failure]":
-    """A progress bar on stderr where a person watches, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(outcomes, "inspecting", total=total, console=Console(stderr=True))
 
 
 def _tell(outcome: "Result | Failure", as_json: bool) -> None:
