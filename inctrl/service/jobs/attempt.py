@@ -1,0 +1,187 @@
+"""One run of a job from its spec to how it ended."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from inctrl.errors import InctrlError, NotStored
+from inctrl.service.jobs.child import POLL, Child
+from inctrl.service.jobs.dataroot import opened
+from inctrl.service.jobs.folder import ID, UNDONE, JobFolder
+from inctrl.service.jobs.hiding import Hiding
+from inctrl.service.jobs.lock import taken
+from inctrl.service.jobs.specs import (
+    EvaluateJob,
+    FolderJob,
+    Places,
+    TrainJob,
+    adapter_folder,
+    command,
+    read_spec,
+)
+from inctrl.store.jobs import JobRow, Jobs, JobState
+
+LIMIT = 3
+"""Runs of a job that may be broken off by the end of its server."""
+LOOK = 1.0
+"""Seconds between looks at the row and the log of a running job."""
+PARTIAL, STOPPED = 4, (-15, 128 + 15)
+"""Exit codes: some inputs failed and the report says which; the process was asked to leave."""
+SAID = re.compile(r"^inctrl(?: [a-z]+)*: (?:error: )?(.+)$", re.MULTILINE)
+logger = logging.getLogger("inctrl")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; `queued` where the job is to go on later."""
+
+    state: JobState
+    error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """What the jobs of a server share; `JobRunner` says what each is."""
+
+    jobs: Jobs
+    folder: Path
+    data_root: Path | None
+    store: Path
+    threads: int
+    environment: Mapping[str, str]
+
+    def of(self, id: str) -> JobFolder:
+        """The folder of a job; NotStored for what is no id."""
+        if not ID.fullmatch(id):
+            raise NotStored("there is no such job")
+        return JobFolder(self.folder / id)
+
+    def places(self, folder: JobFolder) -> Places:
+        return Places(self.data_root, self.store, folder.result, self.trained)
+
+    def trained(self, id: str) -> Path:
+        """The adapter that a training has made."""
+        folder, row = self.of(id), self.jobs.get(id)
+        spec = read_spec(row.spec)
+        if not isinstance(spec, TrainJob) or row.state != "succeeded":
+            raise NotStored(f"job {id!r} has made no adapter")
+        return adapter_folder(spec, folder.result)
+
+    def hiding(self, id: str) -> Hiding:
+        folder = self.of(id)
+        known = {folder.result: ".", folder.path: ".", self.store: "store"}
+        return Hiding(known | ({self.data_root: "."} if self.data_root else {}))
+
+
+class Attempt:
+    """A run of a job that was claimed.
+
+    wanted   set from outside to end it: cancelled, or back to the queue
+    """
+
+    def __init__(self, row: JobRow, machine: Machine) -> None:
+        self.row = row
+        self.wanted: Literal["", "cancelled", "queued"] = ""
+        self._machine = machine
+        self._folder = machine.of(row.id)
+
+    async def outcome(self) -> Outcome:
+        """Run to the end; whatever goes wrong is an outcome."""
+        try:
+            outcome = await self._outcome()
+        except InctrlError as error:
+            outcome = Outcome("failed", str(error))
+        except OSError as error:
+            outcome = Outcome("failed", f"the job could not be run ({error.strerror})")
+        except Exception as error:
+            logger.exception("job %s", self.row.id)
+            outcome = Outcome("failed", f"bug: {type(error).__name__}")
+        if outcome.state in ("cancelled", "failed"):
+            await asyncio.to_thread(self._folder.clear)
+        elif outcome.state == "succeeded":
+            await asyncio.to_thread(self._folder.sweep, *UNDONE)
+        told = " ".join(self._machine.hiding(self.row.id)(outcome.error).split())
+        return Outcome(outcome.state, told)
+
+    async def _outcome(self) -> Outcome:
+        if self.wanted:
+            return Outcome(self.wanted)
+        spec, folder = read_spec(self.row.spec), self._folder
+        folder.begin(self.row.attempts)
+        lock = taken(folder.lock)
+        if lock is None:  # a child of a server that was killed is still dying
+            await asyncio.sleep(LOOK)
+            return Outcome("queued")
+        try:
+            if _whole(spec, folder):  # the server was killed before it could tell
+                return Outcome("succeeded")
+            if isinstance(spec, FolderJob):
+                folder.clear()
+            folder.sweep(".partial")
+            child = self._started(spec, lock)
+        finally:
+            os.close(lock)
+        return await self._watched(child, spec)
+
+    def _started(self, spec: FolderJob | TrainJob | EvaluateJob, lock: int) -> Child:
+        machine = self._machine
+        added = {
+            **machine.environment,
+            "OMP_NUM_THREADS": str(machine.threads),
+            "INCTRL_PROGRESS": str(self._folder.progress.resolve()),
+        }
+        arguments = command(spec, machine.places(self._folder))
+        return Child(arguments, opened(machine.data_root), self._folder.log, added, lock)
+
+    async def _watched(self, child: Child, spec: FolderJob | TrainJob | EvaluateJob) -> Outcome:
+        try:
+            with contextlib.suppress(InctrlError):  # that other server may have ended it by now
+                await asyncio.to_thread(self._machine.jobs.assign, self.row.id, child.pid)
+            looked = time.monotonic()
+            while (code := child.code()) is None and not self.wanted:
+                await asyncio.sleep(POLL)
+                if time.monotonic() - looked > LOOK:
+                    looked = time.monotonic()
+                    await asyncio.to_thread(self._look)
+        finally:
+            await child.stop()
+        self._folder.trim()
+        if code is not None:
+            return self._ended(code, spec)
+        return Outcome(self.wanted or "queued")
+
+    def _look(self) -> None:
+        """Keep the log short, and see whether another server was told to cancel the job."""
+        with contextlib.suppress(InctrlError, OSError):  # a busy store may be read the next time
+            self._folder.trim()
+            if self._machine.jobs.get(self.row.id).state == "cancelled":
+                self.wanted = "cancelled"
+
+    def _ended(self, code: int, spec: FolderJob | TrainJob | EvaluateJob) -> Outcome:
+        said = SAID.findall(self._folder.tail().rpartition("--- attempt ")[2])
+        told = said[-1] if said else ""
+        if code == 0:
+            return Outcome("succeeded")
+        if code == PARTIAL and _whole(spec, self._folder):
+            return Outcome("succeeded", told)
+        if code in STOPPED:  # as a machine that shuts down asks all processes at once
+            gone = Outcome("interrupted", f"it was stopped from outside {LIMIT} times")
+            return gone if self.row.attempts >= LIMIT else Outcome("queued")
+        if code < 0:
+            return Outcome("failed", f"it was killed (signal {-code}); is there memory enough?")
+        return Outcome("failed", told or f"it ended with exit code {code}; see the log")
+
+
+def _whole(spec: FolderJob | TrainJob | EvaluateJob, folder: JobFolder) -> bool:
+    """Whether all that the job writes is there: the file that its command writes last is."""
+    if isinstance(spec, TrainJob):
+        return (adapter_folder(spec, folder.result) / "adapter_config.json").is_file()
+    last = "report.html" if isinstance(spec, FolderJob) else "timings.json"
+    return (folder.result / last).is_file()

@@ -1,0 +1,238 @@
+"""What a job is to do, as checked values, and the command line that does it.
+
+A command is made of names that fit a pattern, of numbers in a range and of paths in the data root
+(`dataroot`). Every option carries its value behind `=`, so that none can be taken for a flag.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from inctrl.errors import UsageError
+from inctrl.service.jobs.dataroot import inside, inside_with_layout
+
+_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_DETECTOR = "(anomalib:)?[a-z][a-z0-9_-]{0,31}"
+_OPTION = "[a-z][a-z0-9_]{0,31}=[A-Za-z0-9._+-]{1,32}"
+_TEXT = r"[^\x00-\x1f\x7f-]"
+
+
+def _text(pattern: str, longest: int = 200) -> Any:
+    return StringConstraints(pattern=f"^{pattern}$", max_length=longest)
+
+
+Data = Annotated[str, _text(rf"{_TEXT}[^\x00-\x1f\x7f]*", 1024)]
+Word = Annotated[str, _text(rf"{_TEXT}[^\x00-\x1f\x7f]*")]
+Title = Annotated[str, _text(rf"({_TEXT}[^\x00-\x1f\x7f]*)?", 100)]
+AdapterName = Annotated[str, _text(_NAME)]
+Adapter = Annotated[str, _text(f"({_NAME}|job:[A-Za-z0-9_-]{{1,64}})")]
+Detector = Annotated[str, _text(_DETECTOR)]
+Contender = Annotated[str, _text(f"{_DETECTOR}(:{_OPTION}(,{_OPTION}){{0,7}})?", 400)]
+SetName = Annotated[str, _text("[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?")]
+Fit = Literal["squash", "crop", "pad"]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Shots = Annotated[int, Field(ge=0, le=64)]
+DataSets = Annotated[tuple[Data, ...], Field(min_length=1, max_length=32)]
+Words = Annotated[tuple[Word, ...], Field(max_length=200)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FolderJob(_Spec):
+    """Inspect the images of a folder against a registered set.
+
+    data     name of the folder in the data root
+    set      NAME or NAME@VERSION
+    adapter  a trained one by name, or that of a training here as job:ID
+    """
+
+    kind: Literal["folder"] = "folder"
+    data: Data
+    set: SetName
+    recursive: bool = False
+    detector: Detector | None = None
+    adapter: Adapter | None = None
+    alpha: Share | None = None
+    name: Title = ""
+
+
+class TrainJob(_Spec):
+    """Train an adapter; what is left out is as the command line has it.
+
+    data   names of data sets in the data root, each with LAYOUT: in front where it is wanted
+    name   what the adapter will be called
+    """
+
+    kind: Literal["train"] = "train"
+    data: DataSets
+    name: AdapterName
+    method: Literal["inctrl", "coop", "regad"] = "inctrl"
+    exclude: Words = ()
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    fit: Fit | None = None
+    epochs: int | None = Field(None, ge=1, le=10_000)
+    shots: Annotated[tuple[Shots, ...], Field(max_length=16)] | None = None
+    batch: int | None = Field(None, ge=1, le=1024)
+    rate: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    steps: int | None = Field(None, ge=1, le=100_000)
+    loss: Literal["released", "focal", "bce"] | None = None
+    hold_out: Word | None = None
+    patience: int | None = Field(None, ge=0, le=10_000)
+    pixels: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False)
+    synthetic: Literal["auto", "all", "none"] | None = None
+
+    @model_validator(mode="after")
+    def _of_its_method(self) -> "TrainJob":
+        for name in _TRAINING["inctrl"]:
+            if getattr(self, name) is not None and name not in _TRAINING[self.method]:
+                raise ValueError(f"{name} is no setting of the method {self.method}")
+        if self.method == "regad" and self.shots is not None and len(self.shots) != 1:
+            raise ValueError("shots is one number for the method regad")
+        return self
+
+
+class EvaluateJob(_Spec):
+    """Measure detectors on labelled data; they and trained adapters are the contenders."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    data: DataSets
+    detectors: Annotated[tuple[Contender, ...], Field(max_length=16)] = ()
+    adapters: Annotated[tuple[Adapter, ...], Field(max_length=16)] = ()
+    shots: Annotated[tuple[Shots, ...], Field(max_length=16)] = ()
+    seeds: int | None = Field(None, ge=1, le=100)
+    only: Words = ()
+    exclude: Words = ()
+    alpha: Share | None = None
+    fit: Fit | None = None
+    group_by: Literal["group"] | None = None
+    name: Title = ""
+
+
+JobSpec = Annotated[FolderJob | TrainJob | EvaluateJob, Field(discriminator="kind")]
+_ANY: TypeAdapter[FolderJob | TrainJob | EvaluateJob] = TypeAdapter(JobSpec)
+_TRAINING = {
+    "inctrl": (
+        *("epochs", "shots", "batch", "rate", "steps", "loss", "hold_out", "patience", "pixels"),
+        "synthetic",
+    ),
+    "coop": ("epochs",),
+    "regad": ("epochs", "shots", "batch", "rate"),
+}
+"""What can be set of each method, besides what all have."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a command reads and writes.
+
+    data     the data root, in which the command runs
+    result   folder that it makes
+    trained  id of a training -> folder of its adapter
+    """
+
+    data: Path | None
+    store: Path
+    result: Path
+    trained: Callable[[str], Path]
+
+
+def read_spec(values: Mapping[str, Any]) -> FolderJob | TrainJob | EvaluateJob:
+    """The spec that `model_dump` gave; UsageError in one line for anything else."""
+    try:
+        return _ANY.validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "job"
+        raise UsageError(f"{where}: {first['msg']}") from None
+
+
+def command(spec: FolderJob | TrainJob | EvaluateJob, places: Places) -> list[str]:
+    """The arguments of `inctrl`; it must run in the data root."""
+    if isinstance(spec, FolderJob):
+        return _detect(spec, places)
+    return _train(spec, places) if isinstance(spec, TrainJob) else _evaluate(spec, places)
+
+
+def adapter_folder(spec: TrainJob, result: Path) -> Path:
+    """Where a training leaves its adapter."""
+    return result / spec.name
+
+
+def _detect(spec: FolderJob, places: Places) -> list[str]:
+    return [
+        "detect",
+        *_options(
+            set=spec.set,
+            store=places.store,
+            out=places.result,
+            detector=spec.detector,
+            adapter=spec.adapter and _adapter(spec.adapter, places),
+            alpha=spec.alpha,
+        ),
+        *(["--recursive"] if spec.recursive else []),
+        "--",
+        inside(places.data, spec.data),
+    ]
+
+
+def _train(spec: TrainJob, places: Places) -> list[str]:
+    single = [name for name in _TRAINING[spec.method] if name != "shots"]
+    return [
+        *("train", spec.method),
+        *_data(spec.data, places),
+        *_options(out=adapter_folder(spec, places.result), seed=spec.seed, fit=spec.fit),
+        *_each("exclude", spec.exclude),
+        *_options(**{name: getattr(spec, name) for name in single}),
+        *_numbers("shots", spec.shots or ()),
+    ]
+
+
+def _evaluate(spec: EvaluateJob, places: Places) -> list[str]:
+    return [
+        "evaluate",
+        *_data(spec.data, places),
+        *_options(out=places.result, seeds=spec.seeds, alpha=spec.alpha, fit=spec.fit),
+        *_options(group_by=spec.group_by),
+        *_each("detector", spec.detectors),
+        *_each("adapter", [_adapter(name, places) for name in spec.adapters]),
+        *_each("only", spec.only),
+        *_each("exclude", spec.exclude),
+        *_numbers("shots", spec.shots),
+    ]
+
+
+def _data(names: Iterable[str], places: Places) -> list[str]:
+    return _each("data", [inside_with_layout(places.data, name) for name in names])
+
+
+def _adapter(name: str, places: Places) -> str:
+    id = name.removeprefix("job:")
+    return name if id == name else str(places.trained(id))
+
+
+def _options(**values: object) -> list[str]:
+    given = {name.replace("_", "-"): v for name, v in values.items() if v is not None}
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def _each(name: str, values: Iterable[str]) -> list[str]:
+    return [f"--{name}={value}" for value in values]
+
+
+def _numbers(name: str, values: Iterable[int]) -> list[str]:
+    """An option whose values follow it; numbers from 0 on are no flags."""
+    told = [str(value) for value in values]
+    return [f"--{name}", *told] if told else []
