@@ -1,8 +1,9 @@
 """The command `inctrl`: parse, run, and end with the exit code that tells what happened.
 
 0 done | 1 a bug, or a failed --audit | 2 usage | 3 anomaly found with --fail-on
-4 some inputs unreadable, or a detector of an evaluation failed | 5 model or data absent
-6 conflict | 7 no space or memory, or output not writable
+4 some inputs unreadable, or a detector of an evaluation failed
+5 model or data absent, or a file or store damaged | 6 conflict, or busy
+7 no space or memory, or output not writable
 130, 143 interrupted
 """
 
@@ -19,17 +20,28 @@ from types import FrameType
 from typing import NoReturn
 
 from inctrl import __version__
-from inctrl.cli import adapters, backbones, data, detect, detectors, doctor, evaluate, train
+from inctrl.cli import (
+    adapters,
+    backbones,
+    data,
+    detect,
+    detectors,
+    doctor,
+    evaluate,
+    serve,
+    sets,
+    train,
+)
 from inctrl.cli.output import prepare_stdout
 from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
 
-COMMANDS = (detect, evaluate, train, data, detectors, adapters, backbones, doctor)
+COMMANDS = (detect, evaluate, train, serve, sets, data, detectors, adapters, backbones, doctor)
 EPILOG = """`inctrl COMMAND --help` explains a command. No network is used unless it is allowed.
 
 exit codes: 0 done, 1 a bug or a failed --audit, 2 usage, 3 anomaly found with --fail-on, 4 some
-inputs unreadable or a detector of an evaluation failed, 5 model or data absent, 6 context or
-adapter of another backbone, 7 output or memory, 128+n signal
+inputs unreadable or a detector of an evaluation failed, 5 model or data absent or damaged,
+6 context or adapter of another backbone, or something in use, 7 disk or memory, 128+n signal
 """
 
 

@@ -1,0 +1,134 @@
+"""Who is let in: only requests that can be answered before their deadline.
+
+A request that would wait too long is refused before its body is read, which costs a fraction of
+a millisecond; the client is told when to come again.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from types import TracebackType
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inctrl.errors import Busy, InctrlError
+from inctrl.service.refusals import refusal
+
+MARGIN = 0.7
+"""Share of a deadline that the estimated wait may take: estimates err, and replies take time."""
+
+
+class Ticket:
+    """An admitted request; a context manager that gives its place back.
+
+    images     how many it is counted as
+    deadline   by time.monotonic
+    """
+
+    def __init__(self, admission: "Admission", images: int, seconds: float) -> None:
+        self.images = images
+        self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
+        self._admission = admission
+
+    def grow(self, images: int) -> None:
+        """Count as so many images, once they are known; Busy where there is no time for them."""
+        self._admission.check(images - self.images, self.seconds, held=self.images)
+        self._admission.images += images - self.images
+        self.images = images
+
+    def done(self, images: int = 1) -> None:
+        """So many of its images are answered."""
+        images = min(images, self.images)
+        self.images -= images
+        self._admission.images -= images
+
+    def __enter__(self) -> "Ticket":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.done(self.images)
+        self._admission.requests -= 1
+
+
+class Admission:
+    """Counts what is under way; all of it on the event loop's thread.
+
+    most   requests under way at the most
+    pace   seconds that an image takes, as measured
+    """
+
+    def __init__(self, most: int, pace: Callable[[], float]) -> None:
+        self.most = most
+        self.requests = 0
+        self.images = 0
+        self._pace = pace
+
+    def admit(self, seconds: float, images: int = 1) -> Ticket:
+        """A place in the queue; Busy where the deadline, in seconds from now, cannot be met."""
+        if self.requests >= self.most:
+            raise Busy(f"{self.requests} requests are under way; try again", self._wait())
+        self.check(images, seconds)
+        ticket = Ticket(self, images, seconds)
+        self.requests += 1
+        self.images += images
+        return ticket
+
+    def check(self, images: int, seconds: float, held: int = 0) -> None:
+        """Busy where so many further images would not be answered in time.
+
+        An idle service takes everything: else one slow query could close it for ever.
+        """
+        others = self.images - held
+        wait = (self.images + images) * self._pace()
+        if others > 0 and wait > MARGIN * seconds:
+            raise Busy(
+                f"{others} images wait, about {wait:.1f} s; the deadline is {seconds:g} s",
+                wait - MARGIN * seconds,
+            )
+
+    def _wait(self) -> float:
+        return self.images * self._pace() / 2
+
+
+class Gate:
+    """ASGI middleware: what the model answers gets a ticket, or 503, before its body is read.
+
+    paths      whose POST requests need the model at once
+    deadline   a request's headers -> seconds (UsageError where they ask for nonsense)
+    refused    told the reason of each refusal
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        admission: Admission,
+        paths: Collection[str],
+        deadline: Callable[[Headers], float],
+        refused: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self.app = app
+        self.admission = admission
+        self.paths = frozenset(paths)
+        self.deadline = deadline
+        self.refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asks = scope["type"] == "http" and scope["method"] == "POST"
+        if not (asks and scope["path"] in self.paths):
+            await self.app(scope, receive, send)
+            return
+        try:
+            ticket = self.admission.admit(self.deadline(Headers(scope=scope)))
+        except InctrlError as error:
+            self.refused("busy" if isinstance(error, Busy) else "deadline_header")
+            await refusal(error)(scope, receive, send)
+            return
+        with ticket:
+            scope.setdefault("state", {})["ticket"] = ticket
+            await self.app(scope, receive, send)

@@ -1,0 +1,156 @@
+"""A detection from the files to the reply, with what the history keeps of it."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from inctrl.errors import UnreadableImage
+from inctrl.fitted import FittedInspector
+from inctrl.plainfiles import plain
+from inctrl.service.admission import Ticket
+from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
+from inctrl.service.engine import Expired
+from inctrl.service.models import Choice
+from inctrl.service.schemas import Detection, LimitReply, MapFormat, ModelReply, Scored
+from inctrl.service.workbench import Prepared, Upload, Workbench
+from inctrl.store import ScoreRecord
+from inctrl.types import Failure, Result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request compares with what.
+
+    reference   NAME or NAME@N of a set; None: the shots that came along
+    """
+
+    reference: str | None
+    shots: tuple[Upload, ...]
+    item: str
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class About:
+    """What all results of a context say alike; none of it is to be changed."""
+
+    shots: list[str]
+    limit: LimitReply
+    model: ModelReply
+    identity: dict[str, Any]
+    calibration: dict[str, Any]
+
+
+_about: WeakKeyDictionary[FittedInspector, About] = WeakKeyDictionary()
+
+
+def about_context(fitted: FittedInspector) -> About:
+    """Made once for a context: it takes longer than all else that a reply is made of."""
+    found = _about.get(fitted)
+    if found is None:
+        card = fitted.card
+        shots, model = list(card.shots), model_of(card)
+        found = _about[fitted] = About(
+            shots=shots,
+            limit=limit_of(fitted),
+            model=model,
+            identity={**model.model_dump(), "shots": shots},
+            calibration=plain(asdict(fitted.calibration)),
+        )
+    return found
+
+
+async def detect(
+    bench: Workbench,
+    asked: Asked,
+    queries: Sequence[Upload],
+    ticket: Ticket,
+    maps: MapFormat | None = None,
+) -> Detection:
+    """Outcomes of all queries; their scores are in the history when this returns."""
+    ticket.grow(len(queries) + len(asked.shots))
+    history, records = bench.settings.history, list[ScoreRecord]()
+
+    async with in_time(ticket):
+        prepared = await bench.prepare(
+            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
+        )
+
+        def deal(index: int, result: Result) -> Scored:
+            id = uuid.uuid4().hex if history else None
+            if id:
+                records.append(record(id, result, prepared))
+            return scored(index, result, prepared.fitted, id, maps)
+
+        # Without a map a result is some figures: copying them takes less than waking a thread.
+        outcomes = await bench.inspect(prepared.fitted, queries, ticket, deal, quick=maps is None)
+    if records:
+        await asyncio.to_thread(bench.store.history.add, records)
+    version, about = prepared.version, about_context(prepared.fitted)
+    return Detection(
+        set=f"{version.name}@{version.version}" if version else None,
+        item=prepared.fitted.item,
+        shots=about.shots,
+        refused_shots=refusals(prepared.refused),
+        limit=about.limit,
+        model=about.model,
+        results=[
+            unreadable(index, outcome) if isinstance(outcome, Failure) else outcome
+            for index, outcome in enumerate(outcomes)
+        ],
+    )
+
+
+async def draw(
+    bench: Workbench, asked: Asked, query: Upload, ticket: Ticket, format: MapFormat
+) -> tuple[Scored, bytes]:
+    """The map of one query as a file; it leaves nothing in the history."""
+    ticket.grow(1 + len(asked.shots))
+    async with in_time(ticket):
+        prepared = await bench.prepare(
+            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
+        )
+
+        def deal(index: int, result: Result) -> tuple[Scored, bytes]:
+            told = scored(index, result, prepared.fitted, None, None)
+            return told, map_file(result, prepared.fitted, format)
+
+        outcome = (await bench.inspect(prepared.fitted, [query], ticket, deal))[0]
+    if isinstance(outcome, Failure):
+        raise UnreadableImage(outcome.error)
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def in_time(ticket: Ticket) -> AsyncIterator[None]:
+    """Expired at the deadline, also where the work has begun: nobody waits for it any longer."""
+    try:
+        async with asyncio.timeout_at(ticket.deadline):
+            yield
+    except TimeoutError:
+        raise Expired("its deadline passed before it was answered; try again") from None
+
+
+def record(id: str, result: Result, prepared: Prepared) -> ScoreRecord:
+    """What is needed to explain a score later; no image and no path."""
+    version, about = prepared.version, about_context(prepared.fitted)
+    return ScoreRecord(
+        id=id,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        set=version.name if version else None,
+        version=version.version if version else None,
+        item=prepared.fitted.item,
+        query_sha256=result.image.sha256,
+        query_name=result.name,
+        score=result.score,
+        threshold=result.threshold,
+        p_value=result.p_value,
+        verdict=result.verdict,
+        identity=about.identity,
+        calibration=about.calibration,
+    )

@@ -1,0 +1,217 @@
+"""The one thread that runs models.
+
+Queries that wait are encoded together, as many as there are at that moment: nothing is ever held
+back to fill a batch, so an idle service answers at once and a busy one is efficient.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, TypeVar
+
+from inctrl.errors import Busy
+from inctrl.fitted import FittedInspector
+from inctrl.images import Image, Picture
+from inctrl.types import Failure, Result
+
+T = TypeVar("T")
+SMOOTHING = 0.1
+"""Weight of the newest query in the running mean of seconds."""
+FIRST_GUESS = 0.05
+"""Seconds of a query assumed before one was timed."""
+HAND_OVER = 0.0001
+"""Seconds after which a thread that computes lets another one at the interpreter.
+
+With Python's own 5 ms every operation of the model waits so long where HTTP is busy: under 10 times
+the load that it can carry, a service answered a tenth less.
+"""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 1 << 28
+"""Memory below this that an operation frees stays with the process, for the next one."""
+
+
+class Expired(Busy):
+    """A request's deadline passed before its turn came."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """An image to be scored; `future` is given a Result or a Failure."""
+
+    fitted: FittedInspector
+    picture: Picture
+    deadline: float
+    future: "Future[Result | Failure]" = field(default_factory=Future)
+
+    @property
+    def shared(self) -> tuple[int, str]:
+        """Queries that agree in this can go through the backbone together."""
+        return id(self.fitted.inspector.backbone), self.fitted.inspector.fit_mode
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """Any other work with models, such as preparing shots."""
+
+    function: Callable[[], Any]
+    deadline: float
+    future: "Future[Any]" = field(default_factory=Future)
+
+
+class Engine:
+    """Runs queries and calls in the order in which they came.
+
+    batch   most queries encoded together
+    pace    seconds of the engine's time that a query takes, a running mean
+    sizes   told the number of queries of each batch
+    """
+
+    def __init__(self, batch: int = 8, sizes: Callable[[int], object] = lambda _: None) -> None:
+        self.batch = batch
+        self.pace = FIRST_GUESS
+        self._sizes = sizes
+        self._waiting: deque[Query | Call] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="inctrl-engine", daemon=True)
+
+    def start(self) -> None:
+        sys.setswitchinterval(HAND_OVER)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    async def inspect(
+        self, fitted: FittedInspector, picture: Picture, deadline: float
+    ) -> Result | Failure:
+        """Score an image; Expired past the deadline (time.monotonic), dropped where cancelled."""
+        query = Query(fitted, picture, deadline)
+        self._put(query)
+        return await asyncio.wrap_future(query.future)
+
+    async def call(self, function: Callable[[], T], deadline: float = float("inf")) -> T:
+        """Run a function on the engine's thread, on the same terms."""
+        call = Call(function, deadline)
+        self._put(call)
+        result: T = await asyncio.wrap_future(call.future)
+        return result
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def _put(self, item: Query | Call) -> None:
+        with self._changed:
+            if self._closing:
+                raise Busy("the service is shutting down; try again", 5.0)
+            self._waiting.append(item)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while items := self._next():
+            live = [item for item in items if _claimed(item)]
+            queries = [item for item in live if isinstance(item, Query)]
+            if queries:
+                self._inspect(queries)
+            for item in live:
+                if isinstance(item, Call):
+                    _settle(item.future, item.function)
+
+    def _next(self) -> list[Query | Call]:
+        """A call, or all queries at the head of the queue that can go together; [] at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            if not self._waiting:
+                return []
+            items = [self._waiting.popleft()]
+            if isinstance(items[0], Query):
+                while len(items) < self.batch and self._goes_with(items[0]):
+                    items.append(self._waiting.popleft())
+            return items
+
+    def _goes_with(self, first: Query) -> bool:
+        following = self._waiting[0] if self._waiting else None
+        return isinstance(following, Query) and following.shared == first.shared
+
+    def _inspect(self, queries: list[Query]) -> None:
+        started = time.perf_counter()
+        try:
+            outcomes = together(queries)
+        except Exception as error:  # the one that is at fault must fail alone
+            if len(queries) > 1:
+                for query in queries:
+                    self._inspect([query])
+            else:
+                queries[0].future.set_exception(error)
+            return
+        each = (time.perf_counter() - started) / len(queries)
+        self.pace += SMOOTHING * (each - self.pace)
+        self._sizes(len(queries))
+        for query, outcome in zip(queries, outcomes, strict=True):
+            query.future.set_result(outcome)
+
+
+def together(queries: list[Query]) -> list[Result | Failure]:
+    """Outcomes of queries of one backbone: encoded as one batch, scored set by set."""
+    started = time.perf_counter()
+    opened = [query.fitted.open(query.picture) for query in queries]
+    images = [image for image in opened if isinstance(image, Image)]
+    if not images:
+        return [image for image in opened if isinstance(image, Failure)]
+    read = time.perf_counter()
+    features = queries[0].fitted.inspector.encode(images)
+    encoded = time.perf_counter()
+    seconds = {
+        "read": (read - started) / len(queries),
+        "encode": (encoded - read) / len(images),
+    }
+    usable = [q for q, image in zip(queries, opened, strict=True) if isinstance(image, Image)]
+    results: list[Result] = []
+    for _, group in groupby(usable, key=lambda query: id(query.fitted)):
+        count, at = len(list(group)), len(results)
+        rows = slice(at, at + count)
+        results += usable[at].fitted.results(images[rows], features[rows], seconds)
+    scored = iter(results)
+    return [image if isinstance(image, Failure) else next(scored) for image in opened]
+
+
+def keep_freed_memory() -> None:
+    """Keep what an operation frees for the next one, which allocates as much.
+
+    glibc gives blocks of such sizes back to the system, and the fresh pages of the next ones took
+    a third of the time of a batch of 8 with `tiny`. Best called when all models are loaded.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library has no such thing
+            libc = ctypes.CDLL(None)
+            for threshold in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+                libc.mallopt(threshold, KEPT_BYTES)
+
+
+def _claimed(item: Query | Call) -> bool:
+    """Whether somebody still waits for it, in time."""
+    if not item.future.set_running_or_notify_cancel():
+        return False
+    if time.monotonic() > item.deadline:
+        item.future.set_exception(Expired("its deadline passed before its turn came; try again"))
+        return False
+    return True
+
+
+def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    try:
+        future.set_result(function())
+    except Exception as error:  # handed to whoever waits
+        future.set_exception(error)

@@ -1,0 +1,155 @@
+"""Detectors and prepared sets in memory. All of it is used on the engine's thread alone."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from inctrl.adapters import file as adapter_file
+from inctrl.backbones import load_backbone
+from inctrl.detectors import DETECTORS
+from inctrl.fitted import FittedInspector
+from inctrl.images import Picture
+from inctrl.inputs import open_shots
+from inctrl.inspector import Inspector
+from inctrl.protocols import Backbone
+from inctrl.registered import Registered
+from inctrl.registry import unknown
+from inctrl.service.jobs.folder import JobFolder
+from inctrl.service.jobs.specs import TrainJob, adapter_folder, read_spec
+from inctrl.service.settings import Settings
+from inctrl.store import SetVersion, Store
+from inctrl.types import Item
+
+V = TypeVar("V")
+INSPECTORS, PREPARED = 4, 32
+"""Kept in memory; the ones unused for longest go first."""
+TRAININGS = 200
+"""The newest jobs among which trained adapters are looked for."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The detector of a request; None: the service's own."""
+
+    detector: str | None = None
+    adapter: str | None = None
+    alpha: float | None = None
+
+    @property
+    def model(self) -> tuple[str | None, str | None]:
+        return self.detector, self.adapter
+
+
+class Recent(Generic[V]):
+    """The values made last, by key."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
+        return self._values[key]
+
+    def peek(self, key: Hashable) -> V | None:
+        """A value that is there; for any thread."""
+        return self._values.get(key)
+
+
+@dataclass(eq=False)
+class Models:
+    """What a service scores with."""
+
+    settings: Settings
+    store: Store
+    _inspectors: Recent[Inspector] = field(default_factory=lambda: Recent(INSPECTORS))
+    _prepared: Recent[FittedInspector] = field(default_factory=lambda: Recent(PREPARED))
+    _items: Recent[Item] = field(default_factory=lambda: Recent(PREPARED))
+    _backbones: Recent[Backbone] = field(default_factory=lambda: Recent(INSPECTORS))
+
+    def inspector(self, choice: Choice) -> Inspector:
+        """The detector of a request; UsageError where the service does not offer it."""
+        return self._inspectors.get(choice.model, lambda: self._load(choice))
+
+    def ready(self, version: SetVersion, choice: Choice) -> FittedInspector | None:
+        """A version that is prepared and in memory, from any thread."""
+        return self._prepared.peek(self._key(version, choice))
+
+    def registered(self, version: SetVersion, choice: Choice) -> FittedInspector:
+        """A version of a set, prepared; its confirmed defects are those of this moment."""
+        inspector = self.inspector(choice)
+        return self._prepared.get(
+            self._key(version, choice),
+            lambda: Registered(self.store, inspector).prepared(version, alpha=choice.alpha),
+        )
+
+    def inline(self, shots: Sequence[Picture], item: str, choice: Choice) -> FittedInspector:
+        """Shots that came with a request: prepared for it alone, and not remembered."""
+        inspector = self.inspector(choice)
+        needed = inspector.detector.needs_shots
+        opened = open_shots(shots, None, inspector.view, inspector.encode_shots, needed=needed)
+        about = self._items.get((choice.model, item), lambda: inspector.describe(item))
+        fitted = inspector.fit_features(opened, about)
+        alpha = choice.alpha or inspector.alpha
+        return replace(fitted, calibration=replace(fitted.calibration, alpha=alpha))
+
+    def _key(self, version: SetVersion, choice: Choice) -> Hashable:
+        defects = tuple(shot.sha256 for shot in self.store.feedback.defects(version.name))
+        return version.name, version.version, version.digest, defects, choice
+
+    def adapters(self) -> dict[str, Path]:
+        """The adapters at hand: shipped ones and the user's, and of trainings here as job:ID."""
+        return adapter_file.installed() | {
+            f"job:{row.id}": adapter_folder(spec, JobFolder(self.store.jobs_folder / row.id).result)
+            for row in self.store.jobs.list("succeeded", limit=TRAININGS)
+            if isinstance(spec := read_spec(row.spec), TrainJob)
+        }
+
+    def _load(self, choice: Choice) -> Inspector:
+        detector, adapter = choice.model
+        if choice.model == (None, None):
+            detector, adapter = self.settings.detector, self.settings.adapter
+        if detector is not None and detector not in DETECTORS:
+            raise unknown(detector, DETECTORS, "detector")
+        known = self.adapters()
+        if adapter is not None and adapter not in known:
+            raise unknown(adapter, known, "adapter")
+        return Inspector.load(
+            self.settings.backbone,
+            detector=detector,
+            adapter=str(known[adapter]) if adapter else None,
+            alpha=self.settings.alpha,
+            image_size=self.settings.image_size,
+            device=self.settings.device,
+            batch=self.settings.batch,
+            cache="off",
+            allow_network=self.settings.allow_network,
+            loader=self._backbone,
+        )
+
+    def _backbone(
+        self,
+        name: str,
+        *,
+        image_size: int | None,
+        layers: Sequence[str] | None,
+        device: str,
+        allow_network: bool,
+    ) -> Backbone:
+        """One in memory for all detectors that see it the same way."""
+        return self._backbones.get(
+            (name, image_size, tuple(layers) if layers else None),
+            lambda: load_backbone(
+                name,
+                image_size=image_size,
+                layers=layers,
+                device=device,
+                allow_network=allow_network,
+            ),
+        )

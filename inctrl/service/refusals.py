@@ -1,0 +1,115 @@
+"""What each expected error is called in a reply: status and code."""
+
+import logging
+import math
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from inctrl import errors
+from inctrl.service.engine import Expired
+from inctrl.service.problems import problem
+from inctrl.store import InFlight, KeyReused
+
+
+class TooLarge(errors.UsageError):
+    """A file or a list is longer than the service takes (413)."""
+
+
+class Outdated(errors.Conflict):
+    """What `If-Match` names is not the latest any more (412)."""
+
+
+class ClientGone(Exception):
+    """Nobody waits for the reply any more."""
+
+
+logger = logging.getLogger("inctrl")
+
+STATUSES: tuple[tuple[type[errors.InctrlError], int, str], ...] = (
+    (errors.NotStored, 404, "not_found"),
+    (errors.UnreadableImage, 422, "unreadable_image"),
+    (TooLarge, 413, "too_large"),
+    (KeyReused, 422, "key_reused"),
+    (errors.UsageError, 422, "unusable_request"),
+    (errors.MissingModel, 422, "missing_model"),
+    (errors.MissingData, 422, "missing_data"),
+    (errors.ContextMismatch, 409, "context_mismatch"),
+    (Outdated, 412, "outdated"),
+    (InFlight, 409, "in_flight"),
+    (errors.Conflict, 409, "conflict"),
+    (Expired, 504, "deadline"),
+    (errors.Busy, 503, "busy"),
+    (errors.NoSpace, 507, "no_space"),
+    (errors.OutputError, 507, "not_writable"),
+    (errors.InvalidFile, 503, "damaged"),
+)
+"""The first that fits counts."""
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def refusal(error: errors.InctrlError) -> Response:
+    """The reply that tells of an expected error."""
+    for kind, status, code in STATUSES:
+        if isinstance(error, kind):
+            headers = {}
+            if isinstance(error, errors.Busy):
+                headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+            if isinstance(error, InFlight):
+                headers["Retry-After"] = "1"
+            return problem(status, code, str(error), headers=headers)
+    return problem(503, "unavailable", str(error))
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Every error of the routes becomes a problem."""
+
+    @app.exception_handler(errors.InctrlError)
+    async def expected(_: Request, error: errors.InctrlError) -> Response:
+        return refusal(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        found = [
+            {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+            for one in error.errors()
+        ]
+        told = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
+        # Where a whole object is at fault, each value of it fits, but not with the others.
+        at_odds = all(
+            one["type"] == "value_error" and isinstance(one["input"], dict)
+            for one in error.errors()
+        )
+        code = "unusable_request" if at_odds else "invalid_request"
+        return problem(422, code, told or "not valid", errors=found)
+
+    @app.exception_handler(ClientGone)
+    async def gone(_: Request, __: ClientGone) -> Response:
+        return Response(status_code=499)  # for the log and the counters; nobody reads it
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        code = CODES.get(error.status_code, "refused")
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+        return problem(error.status_code, code, str(error.detail), headers=headers)
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, error: Exception) -> Response:
+        logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
+        return problem(500, "bug", "the service failed; its log says why")
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done with a path; the route that refused knows of its own methods only."""
+
+    def takes(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.router.routes)
+
+    return [method for method in METHODS if takes(method)]

@@ -1,0 +1,86 @@
+"""Detection: queries against a registered set, or against shots that come along.
+
+These paths are admitted or refused before their bodies are read (`admission.Gate`).
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from starlette.responses import Response
+
+from inctrl.service import detection
+from inctrl.service.answers import MEDIA_TYPES
+from inctrl.service.detection import Asked
+from inctrl.service.requests import (
+    Bench,
+    Chosen,
+    Files,
+    Item,
+    ticket_of,
+    told,
+    uploads,
+    while_connected,
+)
+from inctrl.service.schemas import REFERENCE, Detection, MapFormat
+
+router = APIRouter(prefix="/v1", tags=["detect"])
+
+
+async def asked(
+    bench: Bench,
+    choice: Chosen,
+    reference: Annotated[str | None, Form(alias="set", pattern=REFERENCE)] = None,
+    shots: Annotated[list[UploadFile], File()] = [],  # noqa: B006  a declaration to FastAPI
+    item: Item = "object",
+) -> Asked:
+    """What the form compares with; name a set, or send shots."""
+    return Asked(reference, tuple(await uploads(shots, bench.settings.limits)), item, choice)
+
+
+AskedForm = Annotated[Asked, Depends(asked)]
+
+
+@router.post("/detect", response_model=Detection)
+async def detect(
+    request: Request,
+    bench: Bench,
+    compared: AskedForm,
+    queries: Files,
+    maps: Annotated[MapFormat | None, Form()] = None,
+) -> Response:
+    """Score 1..n queries; an unreadable one is told as such, and the others are scored.
+
+    With `maps` every outcome carries its map in base64.
+    """
+    sent = await uploads(queries, bench.settings.limits)
+    work = detection.detect(bench, compared, sent, ticket_of(request), maps)
+    return told(await while_connected(request, work))
+
+
+@router.post(
+    "/maps",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}, "application/zip": {}}}},
+)
+async def draw_map(
+    request: Request,
+    bench: Bench,
+    compared: AskedForm,
+    query: UploadFile,
+    format: Annotated[MapFormat, Form()] = "overlay",
+) -> Response:
+    """The anomaly map of one query as a file; headers tell verdict, score and limit.
+
+    overlay: the query with heat, contour and boxes; png: the heat alone; npz: float32 values.
+    """
+    sent = await uploads([query], bench.settings.limits)
+    work = detection.draw(bench, compared, sent[0], ticket_of(request), format)
+    scored, data = await while_connected(request, work)
+    suffix = "npz" if format == "npz" else "png"
+    headers = {
+        "Inctrl-Verdict": scored.verdict,
+        "Inctrl-Score": repr(scored.score),
+        "Inctrl-Threshold": "" if scored.threshold is None else repr(scored.threshold),
+        "Content-Disposition": f'inline; filename="map.{suffix}"',
+    }
+    return Response(data, 200, headers, MEDIA_TYPES[format])

@@ -1,0 +1,182 @@
+"""Jobs: folders, adapter training and evaluation, in the background of the service."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi import Path as PathParameter
+from starlette.responses import Response
+
+from inctrl.service.answers import WholeFile
+from inctrl.service.jobs.runner import JobRunner
+from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob
+from inctrl.service.jobs.views import JobView
+from inctrl.service.requests import Bench, IdempotencyKey, once, told
+from inctrl.service.schemas import (
+    DataReply,
+    DataSetReply,
+    JobFile,
+    JobPage,
+    JobProgress,
+    JobReply,
+    JobSummary,
+)
+from inctrl.service.workbench import Workbench
+from inctrl.store import JobRow, JobState
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+JobId = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+FILE_TYPES = {".html": "text/html", ".json": "application/json", ".csv": "text/csv"}
+"""Everything else is handed out as bytes to be saved."""
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'none'; sandbox allow-scripts"
+)
+"""A report is self-contained; sandboxed, nothing in it can act in the service's name."""
+
+
+def runner_of(request: Request) -> JobRunner:
+    """The service's job runner."""
+    runner: JobRunner = request.app.state.runner
+    return runner
+
+
+Runner = Annotated[JobRunner, Depends(runner_of)]
+
+
+@router.get("/data")
+def list_data(runner: Runner) -> DataReply:
+    """The data sets that jobs may name: those below the server's data root."""
+    found = runner.data_sets()
+    sets = [DataSetReply(name=one.name, layout=one.layout) for one in found.sets]
+    return DataReply(sets=sets, complete=found.complete)
+
+
+@router.post("/jobs", status_code=202, response_model=JobReply)
+async def submit_job(
+    bench: Bench,
+    runner: Runner,
+    spec: Annotated[JobSpec, Body()],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a job; `GET /v1/jobs/{id}` tells how it goes.
+
+    A set without a version means its latest one at this moment.
+    """
+
+    def commit() -> Response:
+        row = runner.submit(_pinned(bench, spec))
+        return told(job_reply(runner.view(row.id)), 202, Location=f"/v1/jobs/{row.id}")
+
+    return await once(bench, idempotency_key, ("job", spec.model_dump(mode="json")), commit)
+
+
+@router.get("/jobs")
+def list_jobs(
+    bench: Bench,
+    state: JobState | None = None,
+    after: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> JobPage:
+    """The newest first."""
+    found = bench.store.jobs.list(state, after, limit + 1)
+    items = [JobSummary(**_row(row)) for row in found[:limit]]
+    return JobPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
+
+
+@router.get("/jobs/{id}")
+def show_job(runner: Runner, id: JobId) -> JobReply:
+    """Progress, the last lines of the log, rows for curves and tables, and the files."""
+    return job_reply(runner.view(id))
+
+
+@router.post("/jobs/{id}/cancel")
+async def cancel_job(runner: Runner, id: JobId) -> JobReply:
+    """End a job, within 5 s where it runs."""
+    await asyncio.to_thread(runner.cancel, id)
+    await runner.wait(id)
+    return job_reply(await asyncio.to_thread(runner.view, id))
+
+
+@router.post("/jobs/{id}/resume")
+def resume_job(runner: Runner, id: JobId) -> JobReply:
+    """Queue an interrupted job again; it goes on from its checkpoint."""
+    runner.resume(id)
+    return job_reply(runner.view(id))
+
+
+@router.get(
+    "/jobs/{id}/files/{name:path}",
+    response_class=Response,
+    responses={
+        200: {"content": {kind: {} for kind in ("application/octet-stream", *FILE_TYPES.values())}}
+    },
+)
+def result_file(
+    runner: Runner, id: JobId, name: Annotated[str, PathParameter(max_length=512)]
+) -> Response:
+    """A file of the result."""
+    path = runner.result_file(id, name)
+    kind = FILE_TYPES.get(path.suffix, "application/octet-stream")
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    disposition = "inline" if kind == "text/html" else "attachment"
+    return WholeFile(
+        path,
+        media_type=kind,
+        headers=headers,
+        filename=path.name,
+        content_disposition_type=disposition,
+    )
+
+
+@router.get(
+    "/jobs/{id}/adapter",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+def adapter_archive(runner: Runner, id: JobId) -> Response:
+    """The adapter that a training made, as a zip of its folder."""
+    data = runner.adapter_zip(id)
+    headers = {"Content-Disposition": f'attachment; filename="adapter-{id[:16]}.zip"'}
+    return Response(data, 200, headers, "application/zip")
+
+
+def job_reply(view: JobView) -> JobReply:
+    progress = view.progress
+    return JobReply(
+        **_row(view.row),
+        progress=None
+        if progress is None
+        else JobProgress(
+            what=progress.what,
+            done=progress.done,
+            total=progress.total,
+            share=progress.share,
+            eta_seconds=progress.eta_seconds,
+        ),
+        rows=list(view.seen.rows),
+        cells=list(view.seen.cells),
+        log=view.log,
+        files=[JobFile(name=file.name, bytes=file.bytes) for file in view.files],
+    )
+
+
+def _pinned(bench: Workbench, spec: FolderJob | TrainJob | EvaluateJob) -> JobSpec:
+    if not isinstance(spec, FolderJob) or "@" in spec.set:
+        return spec
+    latest = bench.store.sets.get(spec.set).version
+    return spec.model_copy(update={"set": f"{spec.set}@{latest}"})
+
+
+def _row(row: JobRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "spec": row.spec,
+        "state": row.state,
+        "created": row.created,
+        "started": row.started,
+        "finished": row.finished,
+        "attempts": row.attempts,
+        "error": row.error,
+    }

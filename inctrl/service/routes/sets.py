@@ -1,0 +1,193 @@
+"""Normal sets: named, versioned, immutable."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Header, Query
+from fastapi import Path as PathParameter
+from starlette.responses import Response
+
+from inctrl.errors import NotStored
+from inctrl.images import develop, shared_window
+from inctrl.service.answers import difference_reply, set_reply, shown_png
+from inctrl.service.refusals import Outdated
+from inctrl.service.requests import (
+    Bench,
+    Files,
+    IdempotencyKey,
+    Item,
+    Note,
+    contents,
+    once,
+    told,
+    uploads,
+)
+from inctrl.service.schemas import (
+    NAME,
+    DifferenceReply,
+    SetPage,
+    SetReply,
+    SetSummary,
+    VersionPage,
+)
+from inctrl.service.workbench import Refusal
+from inctrl.store import SetVersion
+
+router = APIRouter(prefix="/v1/sets", tags=["sets"])
+SetName = Annotated[str, PathParameter(pattern=NAME)]
+Number = Annotated[int, PathParameter(ge=1, le=999_999_999)]
+Digest = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
+IfMatch = Annotated[str | None, Header(max_length=200)]
+
+
+@router.get("")
+def list_sets(
+    bench: Bench,
+    after: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> SetPage:
+    """The sets by name, each by its latest version."""
+    found = bench.store.sets.list(after, limit + 1)
+    items = [
+        SetSummary(
+            name=one.name,
+            item=one.item,
+            version=one.version,
+            shots=one.shots,
+            created=one.created,
+            changed=one.changed,
+        )
+        for one in found[:limit]
+    ]
+    return SetPage(items=items, next_cursor=items[-1].name if len(found) > limit else None)
+
+
+@router.post("", status_code=201, response_model=SetReply)
+async def create_set(
+    bench: Bench,
+    name: Annotated[str, Form(pattern=NAME)],
+    images: Files,
+    item: Item = "object",
+    note: Note = "",
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """A new set of normal images. Unreadable ones are left out and named in `refused`."""
+    sent = await uploads(images, bench.settings.limits)
+    pictures, refused = await bench.normals(sent)
+
+    def commit() -> Response:
+        version = bench.store.sets.create(name, pictures, item=item, note=note)
+        return _told(version, refused, 201)
+
+    parts = ("create", name, item, note, contents(sent))
+    return await once(bench, idempotency_key, parts, commit)
+
+
+@router.get("/{name}", response_model=SetReply)
+def show_set(bench: Bench, name: SetName) -> Response:
+    """The latest version of a set."""
+    return _told(bench.store.sets.get(name))
+
+
+@router.delete("/{name}", status_code=204)
+def remove_set(bench: Bench, name: SetName) -> None:
+    """Remove a set with all versions; scores of the history stay."""
+    bench.store.sets.remove(name)
+
+
+@router.post(
+    "/{name}/images",
+    status_code=201,
+    response_model=SetReply,
+    responses={200: {"model": SetReply, "description": "all of them are known"}},
+)
+async def add_images(
+    bench: Bench,
+    name: SetName,
+    images: Files,
+    note: Note = "",
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """A new version with further normal images; 200 where all of them are known already.
+
+    With `If-Match` (the ETag of the latest version) only if nobody else has changed the set; else
+    412.
+    """
+    sent = await uploads(images, bench.settings.limits)
+    pictures, refused = await bench.normals(sent)
+
+    def commit() -> Response:
+        with bench.store.database.transaction():
+            latest = _matched(bench.store.sets.get(name), if_match)
+            version = bench.store.sets.add(name, pictures, note=note)
+        return _told(version, refused, 200 if version == latest else 201)
+
+    parts = ("add", name, note, if_match, contents(sent))
+    return await once(bench, idempotency_key, parts, commit)
+
+
+@router.get("/{name}/versions")
+def list_versions(bench: Bench, name: SetName) -> VersionPage:
+    """Every version, the oldest first."""
+    return VersionPage(items=[set_reply(one) for one in bench.store.sets.versions(name)])
+
+
+@router.get("/{name}/versions/{version}", response_model=SetReply)
+def show_version(bench: Bench, name: SetName, version: Number) -> Response:
+    """One version; it never changes."""
+    return _told(bench.store.sets.get(name, version))
+
+
+@router.delete("/{name}/versions/{version}/images/{sha256}", response_model=SetReply)
+def drop_image(
+    bench: Bench, name: SetName, version: Number, sha256: Digest, note: str = ""
+) -> Response:
+    """A new version without an image of the latest one, which must be `version`."""
+    return _told(bench.store.sets.drop(name, [sha256], note=note[:2000], base=version))
+
+
+@router.get(
+    "/{name}/versions/{version}/images/{sha256}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+def show_image(bench: Bench, name: SetName, version: Number, sha256: Digest) -> Response:
+    """A shot as PNG, drawn anew from its pixels; more than 8 bits in the window of the set."""
+    found = bench.store.sets.get(name, version)
+    if sha256 not in {shot.sha256 for shot in found.shots}:
+        raise NotStored(f"'{name}@{version}' has no shot {sha256!r}")
+    pictures = bench.store.sets.pictures(found)
+    wanted = next(p for p, shot in zip(pictures, found.shots, strict=True) if shot.sha256 == sha256)
+    image = develop(wanted, shared_window(pictures))
+    headers = {
+        "Content-Disposition": f'inline; filename="{sha256[:16]}.png"',
+        "ETag": f'"{sha256}"',
+    }
+    return Response(shown_png(image.rgb), 200, headers, "image/png")
+
+
+@router.get("/{name}/diff")
+def difference(
+    bench: Bench,
+    name: SetName,
+    before: Annotated[int, Query(ge=1, le=999_999_999)],
+    after: Annotated[int, Query(ge=1, le=999_999_999)],
+) -> DifferenceReply:
+    """What changed between two versions."""
+    return difference_reply(name, before, after, bench.store.sets.diff(name, before, after))
+
+
+def _matched(latest: SetVersion, if_match: str | None) -> SetVersion:
+    known = {"*", f'"{latest.digest}"'}
+    if if_match is not None and known.isdisjoint(tag.strip() for tag in if_match.split(",")):
+        raise Outdated(
+            f"set {latest.name!r} is at version {latest.version} by now; look at it again"
+        )
+    return latest
+
+
+def _told(version: SetVersion, refused: tuple[Refusal, ...] = (), status: int = 200) -> Response:
+    headers = {"ETag": f'"{version.digest}"'}
+    if status == 201:
+        headers["Location"] = f"/v1/sets/{version.name}/versions/{version.version}"
+    return told(set_reply(version, refused), status, **headers)

@@ -1,0 +1,70 @@
+"""The store as a whole: taking sets along, bringing them in, and checking every byte."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, UploadFile
+from fastapi import Path as PathParameter
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+
+from inctrl.service.answers import WholeFile, set_reply
+from inctrl.service.importing import import_apart
+from inctrl.service.requests import Bench, told
+from inctrl.service.schemas import NAME, FindingReply, SetReply, VerifyReply
+from inctrl.store.transfer import export_set
+from inctrl.store.verify import Finding, orphans, verify
+
+router = APIRouter(prefix="/v1", tags=["store"])
+
+
+@router.get(
+    "/sets/{name}/export",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+def export(bench: Bench, name: Annotated[str, PathParameter(pattern=NAME)]) -> Response:
+    """A set with all versions, images and feedback as a zip that `POST /v1/imports` reads."""
+    folder = tempfile.TemporaryDirectory(prefix="inctrl-export-")
+    try:
+        path = Path(folder.name, f"{name}.zip")
+        export_set(bench.store, name, path)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return WholeFile(
+        path,
+        media_type="application/zip",
+        filename=path.name,
+        background=BackgroundTask(folder.cleanup),
+    )
+
+
+@router.post("/imports", status_code=201, response_model=SetReply)
+async def import_archive(
+    bench: Bench,
+    archive: UploadFile,
+    name: Annotated[str | None, Form(pattern=NAME)] = None,
+) -> Response:
+    """Bring in what an export holds, under its name or another; nothing of it where any is bad."""
+    version = await import_apart(bench.store, archive, name)
+    location = f"/v1/sets/{version.name}/versions/{version.version}"
+    return told(set_reply(version), 201, Location=location)
+
+
+@router.get("/verify")
+async def verify_store(bench: Bench) -> VerifyReply:
+    """Read every row and every file of the store; this takes time where there is much."""
+    faults = await asyncio.to_thread(verify, bench.store)
+    loose = await asyncio.to_thread(orphans, bench.store)
+    return VerifyReply(
+        clean=not faults,
+        faults=[_finding(one) for one in faults],
+        orphans=[_finding(one) for one in loose],
+    )
+
+
+def _finding(finding: Finding) -> FindingReply:
+    return FindingReply(kind=finding.kind, what=finding.what, detail=finding.detail)
