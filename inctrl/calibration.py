@@ -45,6 +45,8 @@ ALIKE = 0.002
 """Leave-one-out scores under this mean that the shots are copies of one image."""
 LEAST_LIMIT = 1e-6
 """Differences below this are rounding: copies of one image must not alarm each other."""
+MOST_LIMIT = float(np.finfo(np.float32).max)
+"""Scores and maps are single precision: a limit beyond it is none."""
 NO_LIMIT = (
     "no normal image was given: scores rank the images, but nothing is called anomalous; "
     "give normal images, two or more, for a limit"
@@ -111,7 +113,8 @@ class Calibration:
         """Where the colour scale ends: the limit, if there is one, lies half of the way up."""
         if self.method == "none":
             return self.map_high_alone
-        return 2 * self.pixel_limit - self.map_low
+        limit = self.pixel_limit if math.isfinite(self.pixel_limit) else max(self.tops)
+        return 2 * limit - self.map_low
 
     @property
     def limit_words(self) -> str:
@@ -134,6 +137,8 @@ class Calibration:
                 f"Conformal: exceeded by {share} of normal images at the most, if they are like "
                 f"the {n} shots scored here, each left out in turn."
             )
+        if not math.isfinite(self.calibrated):
+            return f"No limit: the {n} shots score too differently; give more of them."
         scale = "log-odds" if self.bounded else "logarithm"
         return (
             f"Prediction limit: from {n} shots, each left out in turn, for {share} false "
@@ -177,7 +182,8 @@ class Calibration:
         if self.method == "views":
             return max(*normal, LEAST_LIMIT)
         limit = prediction_limit(normal, self.alpha, bounded=self.bounded)
-        return max(limit, *normal, LEAST_LIMIT)
+        # Two shots that differ greatly set a limit that no score reaches: there is none.
+        return math.inf if limit > MOST_LIMIT else max(limit, *normal, LEAST_LIMIT)
 
 
 def calibrate(

@@ -155,3 +155,26 @@ def test_low_scores_of_shots_that_nothing_is_compared_with_do_not_make_them_copi
     calibration = calibrate(ZeroShot(), shots, item, 0.1, _never, ("a", "b", "c", "d"))
     assert max(calibration.scores) < 1e-6
     assert calibration.warnings == ()
+
+
+def test_two_shots_that_differ_greatly_set_no_limit() -> None:
+    wide = (1e-6, 0.9)
+    calibration = Calibration(0.001, 2, wide, wide, 0.0, 0.9)
+    assert calibration.threshold == calibration.pixel_limit == math.inf
+    assert calibration.judge(0.95) == "undecided"
+    assert calibration.judge(0.5) == "normal"
+    assert calibration.map_high == pytest.approx(1.8)
+
+
+def test_a_confirmed_defect_lowers_the_limit_half_way_to_the_highest_shot() -> None:
+    scores = (0.10, 0.11, 0.12)
+    plain = Calibration(0.05, 3, scores, scores, 0.0, 0.1)
+    missed = (0.12 + plain.threshold) / 2
+    told = replace(plain, defects=(missed, 0.5))
+    assert told.threshold == pytest.approx((0.12 + missed) / 2)
+    assert told.calibrated == plain.threshold
+    assert (plain.judge(missed), told.judge(missed)) == ("undecided", "anomalous")
+    assert told.pixel_limit == plain.pixel_limit
+    assert "confirmed defect" in told.limit_words
+    assert "confirmed defect" not in plain.limit_words
+    assert replace(plain, defects=(0.12, 0.05)).threshold == plain.threshold
