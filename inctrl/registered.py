@@ -14,7 +14,7 @@ from inctrl.backbones.cache import FeatureCache
 from inctrl.contexts import Packed, pack, unpack
 from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Window, develop, digest
-from inctrl.inputs import SHOWN
+from inctrl.inputs import SHOWN, open_shots
 from inctrl.inspector import Inspector
 from inctrl.store import SetVersion, Store, parse_reference
 from inctrl.types import Failure
@@ -63,7 +63,9 @@ class Registered:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def _prepare(self, version: SetVersion) -> FittedInspector:
-        return self._remembering.fit(self.store.sets.pictures(version), item=version.item)
+        inspector, pictures = self._remembering, self.store.sets.pictures(version)
+        shots = open_shots(pictures, None, inspector.view, inspector.encode_shots)
+        return inspector.fit_features(shots, inspector.describe(version.item))
 
     def _restore(self, version: SetVersion, packed: Packed) -> FittedInspector:
         def shots(window: Window | None) -> Sequence[Image]:

@@ -99,7 +99,7 @@ class Admission:
 class Gate:
     """ASGI middleware: what the model answers gets a ticket, or 503, before its body is read.
 
-    paths      whose POST requests need the model at once
+    paths      below which POST requests need the model, or the decoders before it
     deadline   a request's headers -> seconds (UsageError where they ask for nonsense)
     refused    told the reason of each refusal
     """
@@ -114,13 +114,12 @@ class Gate:
     ) -> None:
         self.app = app
         self.admission = admission
-        self.paths = frozenset(paths)
+        self.paths = tuple(paths)
         self.deadline = deadline
         self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asks = scope["type"] == "http" and scope["method"] == "POST"
-        if not (asks and scope["path"] in self.paths):
+        if not self._needs_ticket(scope):
             await self.app(scope, receive, send)
             return
         try:
@@ -132,3 +131,8 @@ class Gate:
         with ticket:
             scope.setdefault("state", {})["ticket"] = ticket
             await self.app(scope, receive, send)
+
+    def _needs_ticket(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return False
+        return any(scope["path"] == p or scope["path"].startswith(f"{p}/") for p in self.paths)

@@ -29,7 +29,10 @@ from inctrl.store import open_store
 logger = logging.getLogger("inctrl")
 
 ROUTERS = (detect, sets, store, feedback, scores, jobs, health)
-GATED = ("/v1/detect", "/v1/maps")
+GATED = ("/v1/detect", "/v1/maps", "/v1/feedback", "/v1/sets")
+"""Whose POSTs are admitted: they need the model, or the decoders before it."""
+IMPORTED = 2_000_000_000
+"""Bytes of an archive; its reader bounds what is in it."""
 HOUSEKEEPING = 3600.0
 """Seconds between looks for what is too old to keep."""
 
@@ -69,6 +72,7 @@ def build(settings: Settings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would build a URL from the request's Host
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
     app.state.drain, app.state.loaded = Drain(), False
@@ -97,6 +101,7 @@ def guarded(app: FastAPI) -> ASGIApp:
         drain=state.drain,
         hosts=settings.hosts,
         origins=settings.origins,
+        larger={"/v1/imports": IMPORTED},
         verify=TokenFile.read(settings.tokens).check if settings.tokens else None,
     )
     return Observed(layers, metrics)

@@ -52,19 +52,22 @@ class ReplyHeaders:
             return
         request_id = _request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        started = ended = False
 
         async def send_marked(message: Message) -> None:
-            nonlocal started
+            nonlocal started, ended
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 message = dict(message)
                 _mark(message, scope["path"], request_id)
             started = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
         try:
             await self.app(scope, receive, send_marked)
         except Exception:
+            if ended:
+                return  # it was told as a problem and logged; the connection may live on
             if started:
                 raise
             logging.getLogger(__name__).exception("request %s failed", request_id)

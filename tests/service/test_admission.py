@@ -95,9 +95,9 @@ def test_a_refusal_reads_no_body_and_reaches_no_route() -> None:
     scope = {"type": "http", "method": "POST", "path": "/v1/detect", "headers": [], "state": {}}
     with held.admit(10):
         asyncio.run(gate(scope, receive, send))
-        asyncio.run(gate({**scope, "path": "/v1/sets"}, receive, send))
+        asyncio.run(gate({**scope, "path": "/v1/detection"}, receive, send))
         asyncio.run(gate({**scope, "method": "GET"}, receive, send))
-    assert reached == ["/v1/sets", "/v1/detect"]
+    assert reached == ["/v1/detection", "/v1/detect"]
     assert sent[0]["status"] == 503
     assert int(dict(sent[0]["headers"])[b"retry-after"]) >= 1
     assert reasons == ["busy"]
