@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inctrl.backbones import load_backbone as load_backbone
+    from inctrl.client import Client as Client
     from inctrl.contexts import load_context as load_context
     from inctrl.contexts import save_context as save_context
     from inctrl.errors import InctrlError as InctrlError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Client": "inctrl.client",
     "FittedInspector": "inctrl.fitted",
     "Failure": "inctrl.types",
     "InctrlError": "inctrl.errors",

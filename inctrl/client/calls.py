@@ -1,0 +1,103 @@
+"""What is asked of a service: one request each, and the pieces they are made of."""
+
+import io
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inctrl.client.uploads import Image, uploads
+from inctrl.errors import NotStored, ServiceFailed, UsageError
+from inctrl.service.schemas import NAME
+
+SLOW = 600.0
+"""Seconds for what reads a whole store or archive."""
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+File = tuple[str, tuple[str, bytes]]
+Form = Mapping[str, str | float | None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of the API.
+
+    files        field, name and bytes of each
+    repeatable   whether twice does no more than once, so that a lost reply may be asked for again
+    timeout      seconds, where it takes longer than others
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    form: Form = field(default_factory=dict)
+    files: Sequence[File] = ()
+    json: object = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    repeatable: bool = True
+    timeout: float = 0.0
+
+
+class Compared(TypedDict, total=False):
+    """What queries are compared with, and by which detector; see `Client.detect`."""
+
+    set: str | None
+    shots: Iterable[Image] | None
+    item: str | None
+    detector: str | None
+    adapter: str | None
+    alpha: float | None
+
+
+def comparison(compared: Compared) -> tuple[Form, list[File]]:
+    """The fields and files of a form that say so; UsageError for both a set and shots."""
+    form = {name: compared.get(name) for name in ("set", "item", "detector", "adapter", "alpha")}
+    shots = compared.get("shots")
+    if shots is not None and form["set"] is not None:
+        raise UsageError("give a set or shots, not both")
+    files = [("shots", one) for one in uploads(shots or (), "shot")]
+    return form, files  # type: ignore[return-value]  # by the names of a TypedDict
+
+
+def once() -> dict[str, str | None]:
+    """A header under which a service does a thing once, however often it is sent."""
+    return {"Idempotency-Key": uuid.uuid4().hex}
+
+
+def set_path(name: str, *below: object) -> str:
+    """The path of a set; UsageError for what no set is called, so that no path is ever made up."""
+    if not re.search(NAME, name) or name.endswith("\n"):
+        raise UsageError(f"{name[:80]!a} is no name of a set, such as 'bottle-cap'")
+    return "/".join(["/v1/sets", name, *(quote(str(part), safe="") for part in below)])
+
+
+def shot_path(name: str, version: int, sha256: str) -> str:
+    return set_path(name, "versions", int(version), "images", known(sha256))
+
+
+def known(id: str) -> str:
+    """An id as services give them; NotStored for anything else."""
+    if not ID.fullmatch(id):
+        raise NotStored(f"{id[:80]!a} is not an id of a service")
+    return id
+
+
+def file_path(id: str, name: str) -> str:
+    """The path of a file of a job."""
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise NotStored(f"{name[:80]!a} is no file of a job; `job(id).files` names those there are")
+    return f"/v1/jobs/{known(id)}/files/{quote(name)}"
+
+
+def map_values(data: bytes) -> NDArray[np.float32]:
+    """The array of a map that came as npz."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            values: NDArray[np.float32] = arrays["anomaly_map"]
+    except Exception as error:  # numpy and zipfile raise almost anything
+        raise ServiceFailed(f"the map is not an npz file ({type(error).__name__})") from None
+    return values

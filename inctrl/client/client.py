@@ -1,0 +1,299 @@
+"""`Client`: everything that a service can do, as methods that return values and raise errors."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Unpack, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from inctrl.client.calls import (
+    SLOW,
+    Call,
+    Compared,
+    comparison,
+    file_path,
+    known,
+    map_values,
+    once,
+    set_path,
+    shot_path,
+)
+from inctrl.client.saving import saved
+from inctrl.client.transport import Transport
+from inctrl.client.uploads import Image, file_bytes, upload, uploads
+from inctrl.client.waiting import ended
+from inctrl.service import schemas
+from inctrl.service.schemas import MapFormat
+
+
+class Client:
+    """A service of inctrl.
+
+    url       where it is
+    token     what it wants where it is not on this machine
+    timeout   seconds without a sign of life after which a call ends with Unreachable
+    deadline  seconds in which a detection is answered or refused (default: the service's own)
+    retries   times that a call is sent again when the service is busy, or did not answer and
+              sending it twice does no harm
+
+    Images are files, their bytes, or arrays. A set is NAME or NAME@VERSION. Every failure is an
+    InctrlError: NotStored, Conflict, Busy (with `retry_after`), UnreadableImage, UsageError,
+    NoSpace, Unauthorised, Unreachable, ServiceFailed. Threads may share a client.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        token: str | None = None,
+        timeout: float = 75.0,
+        deadline: float | None = None,
+        *,
+        retries: int = 2,
+    ) -> None:
+        self.deadline = deadline
+        self._transport = Transport(url, token, timeout, retries)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # Normal sets
+
+    def create_set(
+        self, name: str, images: Iterable[Image], *, item: str = "object", note: str = ""
+    ) -> schemas.SetReply:
+        """A new set of normals; Conflict where there is one of this name."""
+        files = [("images", one) for one in uploads(images, "image")]
+        form = {"name": name, "item": item, "note": note}
+        call = Call("POST", "/v1/sets", form=form, files=files, headers=once())
+        return self._transport.read(call, schemas.SetReply)
+
+    def add_images(
+        self,
+        name: str,
+        images: Iterable[Image],
+        *,
+        note: str = "",
+        base: schemas.SetReply | None = None,
+    ) -> schemas.SetReply:
+        """A version with further normals; Conflict where the set is not at `base` any more."""
+        files = [("images", one) for one in uploads(images, "image")]
+        headers = {**once(), "If-Match": f'"{base.digest}"' if base else None}
+        path = set_path(name, "images")
+        call = Call("POST", path, form={"note": note}, files=files, headers=headers)
+        return self._transport.read(call, schemas.SetReply)
+
+    def sets(self) -> Iterator[schemas.SetSummary]:
+        """All sets by name, each by its latest version."""
+        yield from self._transport.pages("/v1/sets", schemas.SetPage, {})
+
+    def set(self, name: str, version: int | None = None) -> schemas.SetReply:
+        """A set at its latest version, or at another."""
+        path = set_path(name, *(() if version is None else ("versions", int(version))))
+        return self._transport.get(path, schemas.SetReply)
+
+    def versions(self, name: str) -> list[schemas.SetReply]:
+        """All versions, the oldest first."""
+        return self._transport.get(set_path(name, "versions"), schemas.VersionPage).items
+
+    def diff(self, name: str, before: int, after: int) -> schemas.DifferenceReply:
+        """What changed between two versions."""
+        query = {"before": before, "after": after}
+        return self._transport.get(set_path(name, "diff"), schemas.DifferenceReply, query)
+
+    def shot(self, name: str, version: int, sha256: str) -> bytes:
+        """A normal image as PNG."""
+        return self._transport.send(Call("GET", shot_path(name, version, sha256))).content
+
+    def drop_image(
+        self, name: str, version: int, sha256: str, *, note: str = ""
+    ) -> schemas.SetReply:
+        """A version without an image; Conflict where `version` is not the latest any more."""
+        path = shot_path(name, version, sha256)
+        call = Call("DELETE", path, query={"note": note or None}, repeatable=False)
+        return self._transport.read(call, schemas.SetReply)
+
+    def remove_set(self, name: str) -> None:
+        """Remove a set with all versions; scores of the history stay."""
+        self._transport.send(Call("DELETE", set_path(name), repeatable=False))
+
+    def export_set(self, name: str, path: str | Path, *, overwrite: bool = False) -> Path:
+        """A set with all versions, images and feedback as a zip file."""
+        return self._save(set_path(name, "export"), path, overwrite)
+
+    def import_set(self, path: str | Path, name: str | None = None) -> schemas.SetReply:
+        """Bring in what `export_set` wrote, under its name or another."""
+        files = [("archive", ("archive.zip", file_bytes(path)))]
+        call = Call("POST", "/v1/imports", form={"name": name}, files=files, timeout=SLOW)
+        return self._transport.read(call, schemas.SetReply)
+
+    def verify(self) -> schemas.VerifyReply:
+        """Whether every byte of the store is as it was written."""
+        return self._transport.read(Call("GET", "/v1/verify", timeout=SLOW), schemas.VerifyReply)
+
+    # Detection
+
+    def detect(
+        self,
+        queries: Iterable[Image],
+        *,
+        set: str | None = None,
+        shots: Iterable[Image] | None = None,
+        item: str | None = None,
+        detector: str | None = None,
+        adapter: str | None = None,
+        alpha: float | None = None,
+        maps: MapFormat | None = None,
+    ) -> schemas.Detection:
+        """Outcomes of the queries in their order, against a set or against shots."""
+        form, files = comparison(
+            {"set": set, "shots": shots, "item": item, "detector": detector, "adapter": adapter,
+             "alpha": alpha}
+        )  # fmt: skip
+        files = [("queries", one) for one in uploads(queries, "query")] + files
+        form = {**form, "maps": maps}
+        call = Call("POST", "/v1/detect", form=form, files=files, headers=self._in_time())
+        return self._transport.read(call, schemas.Detection)
+
+    @overload
+    def map(
+        self, query: Image, *, format: Literal["npz"] = ..., **compared: Unpack[Compared]
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def map(
+        self, query: Image, *, format: Literal["png", "overlay"], **compared: Unpack[Compared]
+    ) -> bytes: ...
+
+    def map(
+        self, query: Image, *, format: MapFormat = "npz", **compared: Unpack[Compared]
+    ) -> NDArray[np.float32] | bytes:
+        """The map of a query, against what `detect` takes: float32 H W, or a PNG."""
+        form, files = comparison(compared)
+        files = [("query", upload(query, "query")), *files]
+        form = {**form, "format": format}
+        call = Call("POST", "/v1/maps", form=form, files=files, headers=self._in_time())
+        data = self._transport.send(call).content
+        return map_values(data) if format == "npz" else data
+
+    # Feedback and history
+
+    def false_alarm(self, set: str, image: Image, *, note: str = "") -> schemas.FeedbackReply:
+        """Take an image among the normals of a set, as a new version."""
+        return self._remark("false_alarm", set, image, note)
+
+    def confirm_defect(self, set: str, image: Image) -> schemas.FeedbackReply:
+        """Let a defect count for the limit of a set, and for nothing else."""
+        return self._remark("defect", set, image, "")
+
+    def undo(self, id: str) -> schemas.FeedbackReply:
+        """Take feedback back."""
+        call = Call("POST", f"/v1/feedback/{known(id)}/undo", repeatable=False)
+        return self._transport.read(call, schemas.FeedbackReply)
+
+    def feedback(self, set: str) -> list[schemas.FeedbackReply]:
+        """All feedback on a set, the oldest first."""
+        return self._transport.get("/v1/feedback", schemas.FeedbackPage, {"set": set}).items
+
+    def scores(self, set: str | None = None) -> Iterator[schemas.ScoreReply]:
+        """The history, newest first; of one set if asked."""
+        yield from self._transport.pages("/v1/scores", schemas.ScorePage, {"set": set})
+
+    def score(self, id: str) -> schemas.ScoreReply:
+        """A score with its limit, its set version and the identity of the model."""
+        return self._transport.get(f"/v1/scores/{known(id)}", schemas.ScoreReply)
+
+    # Jobs
+
+    def submit(self, spec: Mapping[str, Any] | BaseModel) -> schemas.JobReply:
+        """Queue a job: {"kind": "folder" | "train" | "evaluate", "data": ..., ...}."""
+        values = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
+        call = Call("POST", "/v1/jobs", json=values, headers=once())
+        return self._transport.read(call, schemas.JobReply)
+
+    def job(self, id: str) -> schemas.JobReply:
+        """A job as it goes."""
+        return self._transport.get(f"/v1/jobs/{known(id)}", schemas.JobReply)
+
+    def jobs(self, state: str | None = None) -> Iterator[schemas.JobSummary]:
+        """The jobs, newest first."""
+        yield from self._transport.pages("/v1/jobs", schemas.JobPage, {"state": state})
+
+    def cancel(self, id: str) -> schemas.JobReply:
+        """End a job, within 5 s where it runs."""
+        return self._act(id, "cancel")
+
+    def resume(self, id: str) -> schemas.JobReply:
+        """Queue an interrupted job again."""
+        return self._act(id, "resume")
+
+    def wait(
+        self,
+        id: str,
+        on_change: Callable[[schemas.JobReply], object] = lambda _: None,
+        *,
+        every: float = 0.5,
+        timeout: float | None = None,
+    ) -> schemas.JobReply:
+        """A job once it has ended, however that was; Busy where it goes on after `timeout` s.
+
+        on_change   told of the job whenever anything of it has changed
+        """
+        return ended(lambda: self.job(id), on_change, every, timeout)
+
+    def job_file(self, id: str, name: str) -> bytes:
+        """A file of a job's result, by its name in `job(id).files`."""
+        return self._transport.send(Call("GET", file_path(id, name))).content
+
+    def adapter(self, id: str, path: str | Path, *, overwrite: bool = False) -> Path:
+        """The adapter that a training made, as a zip of its folder."""
+        return self._save(f"/v1/jobs/{known(id)}/adapter", path, overwrite)
+
+    def data(self) -> schemas.DataReply:
+        """The data sets that jobs may name."""
+        return self._transport.get("/v1/data", schemas.DataReply)
+
+    # The service
+
+    def limits(self) -> schemas.LimitsReply:
+        """What a request may hold."""
+        return self._transport.get("/v1/limits", schemas.LimitsReply)
+
+    def models(self) -> schemas.ModelsReply:
+        """What `detector` and `adapter` may name."""
+        return self._transport.get("/v1/models", schemas.ModelsReply)
+
+    def ready(self) -> bool:
+        """Whether the model is loaded; Unreachable where nothing answers."""
+        return self._transport.status("/readyz") == 200
+
+    def _in_time(self) -> dict[str, str | None]:
+        return {"Inctrl-Deadline": None if self.deadline is None else f"{self.deadline:g}"}
+
+    def _act(self, id: str, what: str) -> schemas.JobReply:
+        call = Call("POST", f"/v1/jobs/{known(id)}/{what}", repeatable=False)
+        return self._transport.read(call, schemas.JobReply)
+
+    def _save(self, path: str, target: str | Path, overwrite: bool) -> Path:
+        call = Call("GET", path, timeout=SLOW)
+        streamed = self._transport.streamed(call, whole=False)
+        return saved(Path(target), streamed, overwrite=overwrite)
+
+    def _remark(self, kind: str, set: str, image: Image, note: str) -> schemas.FeedbackReply:
+        form = {"kind": kind, "set": set, "note": note}
+        files = [("image", upload(image, "image"))]
+        call = Call("POST", "/v1/feedback", form=form, files=files, headers=once())
+        return self._transport.read(call, schemas.FeedbackReply)

@@ -1,0 +1,120 @@
+"""Feedback over HTTP: what a false alarm and a confirmed defect do to a set, and undoing it."""
+
+from collections.abc import Iterator
+
+import pytest
+from live import Live, live, picture
+
+from inctrl import Client
+from inctrl.errors import Conflict, NotStored, UnreadableImage
+
+SHOTS = [picture(seed) for seed in range(4)]
+ODD = picture(9, spot=True)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live(tmp_path_factory.mktemp("feedback")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Live) -> Iterator[Client]:
+    with service.client() as found:
+        yield found
+
+
+def threshold(client: Client, set: str) -> float:
+    found = client.detect([ODD], set=set).limit.threshold
+    assert found is not None
+    return found
+
+
+def test_a_false_alarm_becomes_a_normal_of_a_new_version(client: Client) -> None:
+    client.create_set("alarm", SHOTS)
+    before = client.detect([ODD], set="alarm")
+    assert before.results[0].verdict == "anomalous"
+    told = client.false_alarm("alarm", ODD, note="a reflection")
+    assert (told.kind, told.version_before, told.version_after) == ("false_alarm", 1, 2)
+    assert told.threshold_before == before.limit.threshold
+    assert told.threshold_after == threshold(client, "alarm@2")
+    assert "alarm@2 has 5 shots" in told.words
+    made = client.set("alarm")
+    assert (made.origin, made.note, made.shots[-1].sha256) == (
+        "false_alarm", "a reflection", told.sha256,
+    )  # fmt: skip
+    assert client.detect([ODD], set="alarm").results[0].verdict != "anomalous"
+    assert client.detect([ODD], set="alarm@1").limit == before.limit  # it is as it was
+
+
+def test_a_false_alarm_can_be_undone_once(client: Client) -> None:
+    client.create_set("undone", SHOTS)
+    told = client.false_alarm("undone", ODD)
+    undone = client.undo(told.id)
+    assert undone.undone
+    assert (undone.version_before, undone.version_after) == (2, 3)
+    assert undone.threshold_before == told.threshold_after
+    assert undone.threshold_after == pytest.approx(told.threshold_before, abs=1e-12)
+    assert client.set("undone").digest == client.set("undone", 1).digest
+    with pytest.raises(Conflict, match="already"):
+        client.undo(told.id)
+    assert client.set("undone").version == 3
+
+
+def test_a_defect_between_the_normals_and_the_limit_is_found_from_then_on(client: Client) -> None:
+    normals = [picture(seed, spot=seed == 3) for seed in range(4)]
+    normals[3][8:16, 8:16] = (150, 110, 110)
+    defect = picture(12)
+    defect[8:16, 8:16] = (190, 80, 80)
+    client.create_set("between", normals)
+    before = client.detect([defect], set="between")
+    (missed,) = before.results
+    assert max(before.limit.normal_scores) < missed.score < before.limit.threshold
+    told = client.confirm_defect("between", defect)
+    (found,) = client.detect([defect], set="between").results
+    assert told.threshold_after == found.threshold < missed.score == found.score
+    assert found.verdict == "anomalous"
+    limit = client.detect([defect], set="between").limit
+    assert limit.calibrated == before.limit.threshold  # what the shots alone say
+    assert limit.defect_scores == [missed.score]
+    assert f"{found.threshold:.4f}" in told.words
+    assert client.set("between").version == 1
+    assert client.undo(told.id).threshold_after == before.limit.threshold
+    assert client.detect([defect], set="between").limit == before.limit
+
+
+def test_a_defect_that_scores_like_the_normals_lowers_nothing(client: Client) -> None:
+    client.create_set("alike", SHOTS)
+    before = threshold(client, "alike")
+    told = client.confirm_defect("alike", SHOTS[1])
+    assert told.threshold_after == told.threshold_before == before
+    assert "scores like a normal one" in told.words
+
+
+def test_the_same_remark_twice_does_no_more_than_once(client: Client) -> None:
+    client.create_set("twice", SHOTS)
+    assert client.false_alarm("twice", ODD).version_after == 2
+    assert client.false_alarm("twice", ODD).version_after == 2
+    first, second = (client.confirm_defect("twice", picture(13, spot=True)) for _ in range(2))
+    assert first.id == second.id
+
+
+def test_remarks_are_listed_in_order_with_what_became_of_them(client: Client) -> None:
+    client.create_set("listed", SHOTS)
+    alarm = client.false_alarm("listed", ODD)
+    defect = client.confirm_defect("listed", picture(13, spot=True))
+    client.undo(alarm.id)
+    found = client.feedback("listed")
+    assert [(one.id, one.undone) for one in found] == [(alarm.id, True), (defect.id, False)]
+
+
+def test_remarks_on_what_is_not_there_are_refused(client: Client) -> None:
+    with pytest.raises(NotStored):
+        client.false_alarm("absent", ODD)
+    with pytest.raises(NotStored):
+        client.undo("0" * 32)
+    client.create_set("seen", SHOTS)
+    with pytest.raises(UnreadableImage):
+        client.confirm_defect("seen", b"no image")
+    assert client.feedback("seen") == []
+    assert client.set("seen").version == 1
