@@ -4,18 +4,21 @@ A request that would wait too long is refused before its body is read, which cos
 a millisecond; the client is told when to come again.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 from types import TracebackType
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inctrl.errors import Busy, InctrlError
 from inctrl.service.refusals import refusal
 
 MARGIN = 0.7
 """Share of a deadline that the estimated wait may take: estimates err, and replies take time."""
+UPLOAD = 1.0
+"""Seconds for which a place is held while the body comes in; slower ones ask again at its end."""
 
 
 class Ticket:
@@ -29,10 +32,21 @@ class Ticket:
         self.images = images
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
+        self.held = True
         self._admission = admission
+
+    def give_back(self) -> None:
+        """Make room for others while the body is still on its way."""
+        self.done(self.images)
+        self._admission.requests -= self.held
+        self.held = False
 
     def grow(self, images: int) -> None:
         """Count as so many images, once they are known; Busy where there is no time for them."""
+        if not self.held:
+            self._admission.refuse_crowd()
+            self._admission.requests += 1
+            self.held = True
         self._admission.check(images - self.images, self.seconds, held=self.images)
         self._admission.images += images - self.images
         self.images = images
@@ -52,8 +66,7 @@ class Ticket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.done(self.images)
-        self._admission.requests -= 1
+        self.give_back()
 
 
 class Admission:
@@ -71,13 +84,17 @@ class Admission:
 
     def admit(self, seconds: float, images: int = 1) -> Ticket:
         """A place in the queue; Busy where the deadline, in seconds from now, cannot be met."""
-        if self.requests >= self.most:
-            raise Busy(f"{self.requests} requests are under way; try again", self._wait())
+        self.refuse_crowd()
         self.check(images, seconds)
         ticket = Ticket(self, images, seconds)
         self.requests += 1
         self.images += images
         return ticket
+
+    def refuse_crowd(self) -> None:
+        """Busy where every place is taken."""
+        if self.requests >= self.most:
+            raise Busy(f"{self.requests} requests are under way; try again", self._wait())
 
     def check(self, images: int, seconds: float, held: int = 0) -> None:
         """Busy where so many further images would not be answered in time.
@@ -128,9 +145,21 @@ class Gate:
             self.refused("busy" if isinstance(error, Busy) else "deadline_header")
             await refusal(error)(scope, receive, send)
             return
+        # A slow upload does not keep others out: forty of them would stop all detection.
+        slow = asyncio.get_running_loop().call_later(UPLOAD, ticket.give_back)
+
+        async def receive_noting() -> Message:
+            message = await receive()
+            if not message.get("more_body"):
+                slow.cancel()
+            return message
+
         with ticket:
             scope.setdefault("state", {})["ticket"] = ticket
-            await self.app(scope, receive, send)
+            try:
+                await self.app(scope, receive_noting, send)
+            finally:
+                slow.cancel()
 
     def _needs_ticket(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] != "POST":

@@ -16,10 +16,13 @@ from inctrl.service.admission import Ticket
 from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
 from inctrl.service.engine import Expired
 from inctrl.service.models import Choice
+from inctrl.service.refusals import TooLarge
 from inctrl.service.schemas import Detection, LimitReply, MapFormat, ModelReply, Scored
 from inctrl.service.workbench import Prepared, Upload, Workbench
 from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
+
+MANY_MAPS = "these maps are too large for one reply; send fewer queries, or ask /v1/maps for each"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ async def detect(
 ) -> Detection:
     """Outcomes of all queries; their scores are in the history when this returns."""
     ticket.grow(len(queries) + len(asked.shots))
-    history, records = bench.settings.history, list[ScoreRecord]()
+    history, records, mapped = bench.settings.history, list[ScoreRecord](), 0
 
     async with in_time(ticket):
         prepared = await bench.prepare(
@@ -85,6 +88,10 @@ async def detect(
             id = uuid.uuid4().hex if history else None
             if id:
                 records.append(record(id, result, prepared))
+            nonlocal mapped
+            mapped += result.anomaly_map.size if maps else 0
+            if mapped > bench.settings.limits.pixels:
+                raise TooLarge(MANY_MAPS)
             return scored(index, result, prepared.fitted, id, maps)
 
         # Without a map a result is some figures: copying them takes less than waking a thread.

@@ -76,7 +76,11 @@ class InFlight:
             await self.app(scope, receive, send)
             return
 
+        started = False
+
         async def send_last(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start" and self.drain.draining:
                 message = {**message, "headers": list(message.get("headers", []))}
                 MutableHeaders(scope=message)["connection"] = "close"
@@ -85,6 +89,12 @@ class InFlight:
         self.drain.enter()
         try:
             await self.app(scope, receive, send_last)
+        except asyncio.CancelledError:
+            # It took longer than the end of the service may: the client is told, not cut off.
+            if self.drain.draining and not started:
+                detail = "the service was stopped before this was done; try again when it is back"
+                await send_problem(scope, send_last, 503, "draining", detail)
+            raise
         finally:
             self.drain.leave()
 

@@ -87,12 +87,12 @@ class Engine:
         sys.setswitchinterval(HAND_OVER)
         self._thread.start()
 
-    def close(self) -> None:
-        """Finish what waits, then end the thread."""
+    def close(self, seconds: float = 20.0) -> None:
+        """Finish what waits, then end the thread; what takes longer ends with the process."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(seconds)
 
     async def inspect(
         self, fitted: FittedInspector, picture: Picture, deadline: float

@@ -1,10 +1,8 @@
 """Detectors and prepared sets in memory. All of it is used on the engine's thread alone."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from inctrl.adapters import file as adapter_file
 from inctrl.backbones import load_backbone
@@ -18,13 +16,14 @@ from inctrl.registered import Registered
 from inctrl.registry import unknown
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.specs import TrainJob, adapter_folder, read_spec
+from inctrl.service.recent import Recent
 from inctrl.service.settings import Settings
 from inctrl.store import SetVersion, Store
 from inctrl.types import Item
 
-V = TypeVar("V")
 INSPECTORS, PREPARED = 4, 32
-"""Kept in memory; the ones unused for longest go first."""
+HEAVIEST = 1_000_000_000
+"""Kept in memory, and the bytes of all prepared sets together."""
 TRAININGS = 200
 """The newest jobs among which trained adapters are looked for."""
 
@@ -42,26 +41,6 @@ class Choice:
         return self.detector, self.adapter
 
 
-class Recent(Generic[V]):
-    """The values made last, by key."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, V] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
-        if key not in self._values:
-            self._values[key] = make()
-        self._values.move_to_end(key)
-        while len(self._values) > self._most:
-            self._values.popitem(last=False)
-        return self._values[key]
-
-    def peek(self, key: Hashable) -> V | None:
-        """A value that is there; for any thread."""
-        return self._values.get(key)
-
-
 @dataclass(eq=False)
 class Models:
     """What a service scores with."""
@@ -69,7 +48,9 @@ class Models:
     settings: Settings
     store: Store
     _inspectors: Recent[Inspector] = field(default_factory=lambda: Recent(INSPECTORS))
-    _prepared: Recent[FittedInspector] = field(default_factory=lambda: Recent(PREPARED))
+    _prepared: Recent[FittedInspector] = field(
+        default_factory=lambda: Recent(PREPARED, weight, HEAVIEST)
+    )
     _items: Recent[Item] = field(default_factory=lambda: Recent(PREPARED))
     _backbones: Recent[Backbone] = field(default_factory=lambda: Recent(INSPECTORS))
 
@@ -79,15 +60,16 @@ class Models:
 
     def ready(self, version: SetVersion, choice: Choice) -> FittedInspector | None:
         """A version that is prepared and in memory, from any thread."""
-        return self._prepared.peek(self._key(version, choice))
+        found = self._prepared.peek(self._key(version, choice))
+        return found and with_alpha(found, choice.alpha)
 
     def registered(self, version: SetVersion, choice: Choice) -> FittedInspector:
         """A version of a set, prepared; its confirmed defects are those of this moment."""
         inspector = self.inspector(choice)
-        return self._prepared.get(
-            self._key(version, choice),
-            lambda: Registered(self.store, inspector).prepared(version, alpha=choice.alpha),
+        made = self._prepared.get(
+            self._key(version, choice), lambda: Registered(self.store, inspector).prepared(version)
         )
+        return with_alpha(made, choice.alpha)
 
     def inline(self, shots: Sequence[Picture], item: str, choice: Choice) -> FittedInspector:
         """Shots that came with a request: prepared for it alone, and not remembered."""
@@ -95,13 +77,11 @@ class Models:
         needed = inspector.detector.needs_shots
         opened = open_shots(shots, None, inspector.view, inspector.encode_shots, needed=needed)
         about = self._items.get((choice.model, item), lambda: inspector.describe(item))
-        fitted = inspector.fit_features(opened, about)
-        alpha = choice.alpha or inspector.alpha
-        return replace(fitted, calibration=replace(fitted.calibration, alpha=alpha))
+        return with_alpha(inspector.fit_features(opened, about), choice.alpha)
 
     def _key(self, version: SetVersion, choice: Choice) -> Hashable:
         defects = tuple(shot.sha256 for shot in self.store.feedback.defects(version.name))
-        return version.name, version.version, version.digest, defects, choice
+        return version.name, version.version, version.digest, defects, choice.model
 
     def adapters(self) -> dict[str, Path]:
         """The adapters at hand: shipped ones and the user's, and of trainings here as job:ID."""
@@ -153,3 +133,16 @@ class Models:
                 allow_network=allow_network,
             ),
         )
+
+
+def with_alpha(fitted: FittedInspector, alpha: float | None) -> FittedInspector:
+    """The same at another wanted share of false alarms, where one is asked for."""
+    if alpha is None or alpha == fitted.calibration.alpha:
+        return fitted
+    return replace(fitted, calibration=replace(fitted.calibration, alpha=alpha))
+
+
+def weight(fitted: FittedInspector) -> int:
+    """Bytes of a prepared set: its tensors, and the shots that evidence shows."""
+    tensors = fitted.inspector.detector.pack(fitted.context).values()
+    return sum(t.nbytes for t in tensors) + sum(shot.rgb.nbytes for shot in fitted.shots)

@@ -104,3 +104,48 @@ def test_a_refusal_reads_no_body_and_reaches_no_route() -> None:
     asyncio.run(gate(scope, receive, send))
     assert reached[-1] == "/v1/detect"
     assert held.requests == 0
+
+
+def test_a_slow_upload_gives_its_place_back_and_asks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inctrl.service.admission.UPLOAD", 0.02)
+    held, seen = admission(most=1, pace=0.0), list[tuple[int, int]]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            seen.append((held.requests, held.images))
+        with held.admit(10), pytest.raises(Busy):
+            scope["state"]["ticket"].grow(3)
+        scope["state"]["ticket"].grow(3)
+        seen.append((held.requests, held.images))
+
+    chunks = iter([True, True, False])
+
+    async def receive() -> Any:
+        more = next(chunks)
+        await asyncio.sleep(0.05 if more else 0)
+        return {"type": "http.request", "body": b"x", "more_body": more}
+
+    gate = Gate(app, held, ["/v1/detect"], lambda _: 10.0)
+    scope = {"type": "http", "method": "POST", "path": "/v1/detect", "headers": [], "state": {}}
+    asyncio.run(gate(scope, receive, lambda _: None))  # type: ignore[arg-type, return-value]
+    assert seen == [(0, 0), (0, 0), (1, 3)]
+    assert (held.requests, held.images) == (0, 0)
+
+
+def test_a_quick_upload_keeps_its_place() -> None:
+    held, seen = admission(most=1), list[int]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await asyncio.sleep(0.01)
+        seen.append(held.requests)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    gate = Gate(app, held, ["/v1/detect"], lambda _: 10.0)
+    scope = {"type": "http", "method": "POST", "path": "/v1/detect", "headers": [], "state": {}}
+    asyncio.run(gate(scope, receive, lambda _: None))  # type: ignore[arg-type, return-value]
+    assert seen == [1]

@@ -3,6 +3,7 @@
 These paths are admitted or refused before their bodies are read (`admission.Gate`).
 """
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
@@ -54,7 +55,9 @@ async def detect(
     """
     sent = await uploads(queries, bench.settings.limits)
     work = detection.detect(bench, compared, sent, ticket_of(request), maps)
-    return told(await while_connected(request, work))
+    found = await while_connected(request, work)
+    # Maps make a long document, which would hold up everybody else on the event loop.
+    return await asyncio.to_thread(told, found) if maps else told(found)
 
 
 @router.post(
