@@ -14,10 +14,11 @@ from inctrl.service.problems import send_problem
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+# `no-referrer` would make browsers send `Origin: null` with the form of /login.
 FIXED = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": ", ".join(

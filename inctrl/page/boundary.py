@@ -1,0 +1,104 @@
+"""What of Gradio is not let through: addresses, and files that nobody uploaded here.
+
+Gradio checks paths only in apps that were launched by itself, and fetches what a client names by
+an address. Both are closed before it sees them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import gradio as gr
+from fastapi import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+FILE = "/gradio_api/file="
+CLOSED = (
+    *("/gradio_api/proxy=", "/gradio_api/file/", "/gradio_api/stream", "/gradio_api/deep_link"),
+    *("/gradio_api/vibe-", "/gradio_api/undo-vibe", "/gradio_api/process_recording"),
+    *("/gradio_api/run", "/gradio_api/dev/", "/gradio_api/profiling"),
+    *("/gradio_api/custom_component", "/gradio_api/component_server"),
+    *("/monitoring", "/login", "/logout", "/svelte"),
+)
+"""What the page does not use; `/login` and `/logout` are answered by the layers where they are."""
+
+
+class Foreign(gr.Error):
+    """A client named a file that it has not uploaded."""
+
+    def __init__(self) -> None:
+        super().__init__("this file was not uploaded here; upload it", print_exception=False)
+
+
+class Bounded(gr.Blocks):
+    """Blocks whose inputs name no file but uploads, wherever in them a file is named."""
+
+    folder: Path
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: Any, state: Any, explicit_call: bool = False
+    ) -> Any:
+        refuse_foreign(inputs, self.folder)
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+def refuse_foreign(inputs: Any, folder: Path) -> None:
+    """Foreign where a file named anywhere in the inputs does not lie in the folder."""
+    if isinstance(inputs, dict):
+        if isinstance(inputs.get("path"), str) and not is_upload(inputs["path"], folder):
+            raise Foreign
+        for value in inputs.values():
+            refuse_foreign(value, folder)
+    elif isinstance(inputs, list | tuple):
+        for value in inputs:
+            refuse_foreign(value, folder)
+
+
+def is_upload(path: str, folder: Path) -> bool:
+    """Whether a path leads to a file in the folder; links lead where they lead."""
+    try:
+        return Path(path).is_absolute() and Path(path).resolve().is_relative_to(folder)
+    except (OSError, ValueError):
+        return False
+
+
+class Border(BaseRoute):
+    """Stands between the routes of the API and the page, which would answer everything else.
+
+    A wrong method of a route and an unknown path of the API stay what they are without a page.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], folder: Path) -> None:
+        self.routes = tuple(routes)
+        self.folder = folder
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        path = scope["path"]
+        if path == "/v1" or path.startswith("/v1/") or self._known(scope) or self._closed(path):
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = self._known(scope)
+        if known is None:
+            raise HTTPException(404, "there is nothing here")
+        route, child = known
+        scope.update(child)
+        await route.handle(scope, receive, send)  # it says which methods it takes
+
+    def _known(self, scope: Scope) -> tuple[BaseRoute, Scope] | None:
+        """The route of this path, which takes another method."""
+        for route in self.routes:
+            match, child = route.matches(scope)
+            if match is Match.PARTIAL:
+                return route, child
+        return None
+
+    def _closed(self, path: str) -> bool:
+        if path.startswith(FILE):
+            name = path.removeprefix(FILE)
+            return ".." in PurePosixPath(name).parts or not is_upload(name, self.folder)
+        return path.startswith(CLOSED)

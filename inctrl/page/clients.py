@@ -1,0 +1,61 @@
+"""`/inspect` for programs that talk to the page by gradio_client: what `POST /v1/detect` says."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from inctrl.errors import InctrlError, UsageError
+from inctrl.page.events import on
+from inctrl.page.telling import plain
+from inctrl.page.uploads import read
+from inctrl.service.detection import Asked, detect
+from inctrl.service.models import Choice
+from inctrl.service.refusals import TooLarge
+from inctrl.service.workbench import Upload, Workbench
+
+
+def offer_inspection(bench: Workbench) -> None:
+    """client.predict([shots], [queries], "NAME@N or nothing", "item", api_name="/inspect")"""
+    with gr.Column(visible=False):
+        shots = gr.File(label="shots", file_count="multiple")
+        queries = gr.File(label="queries", file_count="multiple")
+        reference = gr.Textbox(label="set")
+        item = gr.Textbox(label="item", value="object", max_length=200)
+        answer = gr.JSON(label="detection")
+        button = gr.Button()
+
+    async def inspect(
+        shots: list[str] | None, queries: list[str] | None, set: str | None, item: str | None
+    ) -> dict[str, Any]:
+        """Score queries against normal images, or against a registered set."""
+        try:
+            return await _detected(bench, shots, queries, set, item)
+        except InctrlError as error:
+            raise gr.Error(plain(str(error)), print_exception=False) from None
+
+    inputs = [shots, queries, reference, item]
+    on(button.click, inspect, inputs, [answer], api_name="inspect", api_visibility="public")
+
+
+async def _detected(
+    bench: Workbench,
+    shots: list[str] | None,
+    queries: list[str] | None,
+    reference: str | None,
+    item: str | None,
+) -> dict[str, Any]:
+    if not queries:
+        raise UsageError("no query was sent")
+    asked = Asked(reference or None, await _read(bench, shots), item or "object", Choice())
+    sent = await _read(bench, queries)
+    with bench.admission.admit(bench.settings.limits.longest_deadline) as ticket:
+        found = await detect(bench, asked, sent, ticket)
+    return found.model_dump(mode="json")
+
+
+async def _read(bench: Workbench, files: list[str] | None) -> tuple[Upload, ...]:
+    most = bench.settings.limits.images
+    if files and len(files) > most:
+        raise TooLarge(f"{len(files)} images were sent; the most at once is {most}")
+    return tuple(await read(map(Path, files or ())))

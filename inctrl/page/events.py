@@ -1,0 +1,62 @@
+"""How components are wired: an event is the page's own unless it is given a name for clients."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+
+def on(
+    trigger: Callable[..., Any],
+    handler: Callable[..., Any] | None,
+    inputs: Sequence[Any] = (),
+    outputs: Sequence[Any] = (),
+    **more: Any,
+) -> Any:
+    """An event that programs are not offered."""
+    options = {"show_progress": "minimal", "api_visibility": "private", **more}
+    return trigger(handler, list(inputs), list(outputs), **options)
+
+
+def html(**options: Any) -> gr.HTML:
+    """A piece of HTML that the templates fill; our own style, and no events of its own."""
+    classes = ["ic", *options.pop("elem_classes", [])]
+    script = options.pop("js_on_load", None)
+    return gr.HTML(elem_classes=classes, apply_default_css=False, js_on_load=script, **options)
+
+
+def picks(attribute: str) -> str:
+    """A script for `html`: a press on an element with data-ATTRIBUTE is a click with its number.
+
+    The pressed button gets the focus back when the piece is drawn anew.
+    """
+    return f"""
+    let last = null;
+    element.addEventListener('click', (event) => {{
+      const button = event.target.closest('[data-{attribute}]');
+      if (!button) return;
+      last = button.dataset.{attribute};
+      trigger('click', {{ number: Number(last) }});
+    }});
+    watch('value', () => {{
+      if (last === null || document.activeElement !== document.body) return;
+      const all = [...element.querySelectorAll('[data-{attribute}]')];
+      const found = all.find((one) => one.dataset.{attribute} === last) || all[all.length - 1];
+      last = null;
+      if (found) found.focus();
+    }});
+    """
+
+
+def number_of(event: gr.EventData, below: int) -> int | None:
+    """The number that `picks` sent; None for one that no button has."""
+    data = event._data
+    number = data.get("number") if isinstance(data, dict) else None
+    fits = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < below
+    return number if fits else None
+
+
+def choices(options: Sequence[Any], value: Any, **more: Any) -> gr.Dropdown:
+    """An update of a dropdown whose value is kept only where it is still among the choices."""
+    values = [one[1] if isinstance(one, tuple) else one for one in options]
+    return gr.Dropdown(choices=list(options), value=value if value in values else None, **more)

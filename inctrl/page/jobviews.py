@@ -1,0 +1,113 @@
+"""Jobs as pieces of the page: how far one is, its losses, its table, its curves, its log."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from inctrl.errors import InctrlError
+from inctrl.page.html import moment, render
+from inctrl.page.lossplot import loss_plot
+from inctrl.page.roc import curves_of
+from inctrl.reporting.words import printable
+from inctrl.service.jobs import JobRunner, JobView
+from inctrl.store import JobRow, Store
+
+LISTED = 50
+LOG_LINES = 200
+RUNNING = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Line:
+    """Of the table of an evaluation: a contender on a set, its mean at each number of shots."""
+
+    contender: str
+    set: str
+    means: tuple[tuple[float | None, int], ...]
+
+
+def job_choices(store: Store, kind: str) -> list[tuple[str, str]]:
+    """Label and id of the newest jobs of a kind."""
+    rows = [row for row in store.jobs.list(None, None, 4 * LISTED) if row.kind == kind][:LISTED]
+    return [(f"{title(row)}  ({moment(row.created)})", row.id) for row in rows]
+
+
+def title(row: JobRow) -> str:
+    """What the person called it, or what it is of."""
+    data = ", ".join(str(name) for name in row.spec.get("data", ()))
+    return printable(str(row.spec.get("name") or data))[:80]
+
+
+def trained(store: Store) -> list[tuple[str, str]]:
+    """Label and name of the adapters that trainings here have made."""
+    rows = store.jobs.list("succeeded", None, 4 * LISTED)
+    return [
+        (f"{title(row)}  (trained {row.created[:10]})", f"job:{row.id}")
+        for row in rows
+        if row.kind == "train"
+    ]
+
+
+def status_html(view: JobView) -> str:
+    running = view.row.state in RUNNING
+    return render(
+        "job", row=view.row, title=title(view.row), progress=view.progress, running=running
+    )
+
+
+def log_html(view: JobView) -> str:
+    return render("log", lines=[printable(line) for line in view.log.splitlines()[-LOG_LINES:]])
+
+
+def training_html(view: JobView) -> str:
+    """The curve of the losses and, at the end, where the adapter is."""
+    epochs = [row for row in view.seen.rows if "epoch" in row]
+    held_out = [row for row in epochs if isinstance(row.get("held_out_auroc"), int | float)]
+    return render(
+        "training",
+        row=view.row,
+        plot=loss_plot(view.seen.rows),
+        best=max(held_out, key=lambda row: float(row["held_out_auroc"])) if held_out else None,
+        files=view.files,
+    )
+
+
+def evaluation_html(runner: JobRunner, view: JobView) -> str:
+    """The table so far and, at the end, curves and files."""
+    shots, lines = table(view.seen.cells)
+    names = {file.name for file in view.files}
+    drawn: Sequence[Any] = ()
+    if "results.json" in names:
+        try:
+            drawn = curves_of(runner.result_file(view.row.id, "results.json"))
+        except (InctrlError, OSError, ValueError, KeyError, TypeError):
+            drawn = ()  # the report shows them too
+    return render(
+        "evaluation",
+        row=view.row,
+        running=view.row.state in RUNNING,
+        shots=shots,
+        lines=lines,
+        curves=drawn,
+        names=names,
+    )
+
+
+def table(cells: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[Line]]:
+    """Mean image AUROC over the seeds that are there, by contender, set and number of shots."""
+    found: dict[tuple[str, str], dict[int, list[float | None]]] = {}
+    for cell in cells:
+        row = found.setdefault((str(cell["contender"]), str(cell["set"])), {})
+        row.setdefault(int(cell["k"]), []).append(cell.get("image_auroc"))
+    shots = sorted({k for row in found.values() for k in row})
+    return shots, [
+        Line(contender, name, tuple(_mean(row.get(k, ())) for k in shots))
+        for (contender, name), row in found.items()
+    ]
+
+
+def _mean(values: Iterable[float | None]) -> tuple[float | None, int]:
+    there = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
+    return (fmean(there) if there else None), len(there)

@@ -1,0 +1,75 @@
+"""Sets of the store as pieces of the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from inctrl.images import develop, shared_window
+from inctrl.page.html import render
+from inctrl.reporting.pictures import thumbnail
+from inctrl.store import SetVersion, Shot, Store
+from inctrl.store.verify import orphans, verify
+
+MOST_SHOWN = 24
+"""Images of a version that are shown; decoding thousands would keep a person waiting."""
+
+
+@dataclass(frozen=True)
+class Small:
+    """A shot and a data URI of it."""
+
+    name: str
+    picture: str
+
+
+def set_html(store: Store, name: str | None) -> str:
+    """A set at its latest version, with its history; words of what to do where there is none."""
+    if not name:
+        return render("noset")
+    versions = store.sets.versions(name)
+    latest = versions[-1]
+    return render(
+        "set",
+        latest=latest,
+        shots=small(store, latest, latest.shots),
+        versions=versions[::-1],
+        feedback=store.feedback.list(name)[::-1][:MOST_SHOWN],
+    )
+
+
+def difference_html(store: Store, name: str | None, before: int | None, after: int | None) -> str:
+    """What came and what went between two versions, in pictures."""
+    if not name or before is None or after is None:
+        return ""
+    found = store.sets.diff(name, before, after)
+    old, new = store.sets.get(name, before), store.sets.get(name, after)
+    return render(
+        "difference",
+        before=old,
+        after=new,
+        kept=len(found.kept),
+        added=small(store, new, found.added),
+        removed=small(store, old, found.removed),
+        more_added=max(0, len(found.added) - MOST_SHOWN),
+        more_removed=max(0, len(found.removed) - MOST_SHOWN),
+    )
+
+
+def verify_html(store: Store) -> str:
+    """Whether every byte is as it was written."""
+    return render("verified", faults=verify(store), loose=len(orphans(store)))
+
+
+def small(store: Store, version: SetVersion, shots: Sequence[Shot]) -> list[Small]:
+    """Some images of a version, the first of them, in one brightness window."""
+    some = replace(version, shots=tuple(shots[:MOST_SHOWN]))
+    pictures = store.sets.pictures(some)
+    window = shared_window(pictures)
+    return [Small(p.name, thumbnail(develop(p, window))) for p in pictures]
+
+
+def numbers(store: Store, name: str | None) -> list[tuple[str, int]]:
+    """Label and number of each version, the newest first."""
+    if not name:
+        return []
+    found = store.sets.versions(name)[::-1]
+    return [(f"@{one.version}  ({len(one.shots)} images)", one.version) for one in found]
