@@ -11,7 +11,7 @@ from inctrl.errors import UsageError
 from inctrl.page import dataroot
 from inctrl.page.board import Board
 from inctrl.page.events import html, on
-from inctrl.page.jobviews import evaluation_html, trained
+from inctrl.page.jobviews import adapters, evaluation_html
 from inctrl.page.telling import told
 from inctrl.service.jobs import JobRunner
 from inctrl.service.workbench import Workbench
@@ -78,9 +78,7 @@ class EvaluateTab:
         )
 
     def _adapters(self) -> list[tuple[str, str]]:
-        known = sorted(self._bench.models.adapters())
-        installed = [(name, name) for name in known if not name.startswith("job:")]
-        return [*trained(self._bench.store), *installed]
+        return adapters(self._bench)
 
     @told
     async def start(

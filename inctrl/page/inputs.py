@@ -10,6 +10,7 @@ from inctrl.images import SUFFIXES
 from inctrl.page.events import choices, html, number_of, on, picks
 from inctrl.page.examples import Example, examples
 from inctrl.page.html import render
+from inctrl.page.jobviews import adapters
 from inctrl.page.telling import told
 from inctrl.page.uploads import Added, added, joined
 from inctrl.page.wording import set_choices
@@ -111,7 +112,7 @@ class Inputs:
             )
 
     def _adapters(self) -> list[tuple[str, str]]:
-        return [("None", OWN), *((name, name) for name in sorted(self._bench.models.adapters()))]
+        return [("None", OWN), *adapters(self._bench)]
 
     async def turn(self, source: str, value: str | None) -> Any:
         """New images, or the list of sets as it is now."""

@@ -12,6 +12,7 @@ from inctrl.page.lossplot import loss_plot
 from inctrl.page.roc import curves_of
 from inctrl.reporting.words import printable
 from inctrl.service.jobs import JobRunner, JobView
+from inctrl.service.workbench import Workbench
 from inctrl.store import JobRow, Store
 
 LISTED = 50
@@ -40,14 +41,15 @@ def title(row: JobRow) -> str:
     return printable(str(row.spec.get("name") or data))[:80]
 
 
-def trained(store: Store) -> list[tuple[str, str]]:
-    """Label and name of the adapters that trainings here have made."""
-    rows = store.jobs.list("succeeded", None, 4 * LISTED)
-    return [
-        (f"{title(row)}  (trained {row.created[:10]})", f"job:{row.id}")
+def adapters(bench: Workbench) -> list[tuple[str, str]]:
+    """Label and name of the adapters at hand; those of trainings here are called as they were."""
+    rows = bench.store.jobs.list("succeeded", None, 4 * LISTED)
+    made = {
+        f"job:{row.id}": f"{title(row)}  (trained {row.created[:10]})"
         for row in rows
         if row.kind == "train"
-    ]
+    }
+    return [(made.get(name, name), name) for name in sorted(bench.models.adapters())]
 
 
 def status_html(view: JobView) -> str:

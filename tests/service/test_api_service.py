@@ -223,7 +223,7 @@ def test_every_reply_binds_the_browser(http: httpx2.Client) -> None:
         headers = http.get(path).headers
         assert headers["x-content-type-options"] == "nosniff", path
         assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert re.fullmatch("[0-9a-f]{32}", headers["x-request-id"])
         assert "server" not in headers

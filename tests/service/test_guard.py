@@ -86,6 +86,7 @@ def test_a_host_on_the_list_is_served(host):
 def test_any_other_host_is_refused_400(host, method):
     reply = client(host).request(method, "/")
     assert (reply.status_code, reply.json()["code"]) == (400, "bad_host")
+    assert "--allow-host" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,31 @@ def test_a_browser_that_hides_the_origin_still_tells_the_site(site, origin, stat
     assert reply.status_code == status
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("cross-site", None, 403),
+        ("same-site", None, 403),
+        ("cross-site", "http://evil.example", 403),
+        (None, "http://evil.example", 403),
+        (None, "null", 403),
+        (None, None, 200),
+        ("none", None, 200),
+        ("same-origin", None, 200),
+        (None, "http://localhost:7860", 200),
+        ("cross-site", "https://lab.example", 200),
+    ],
+)
+def test_a_foreign_page_cannot_keep_the_api_at_work(method, site, origin, status):
+    headers = {"sec-fetch-site": site, "origin": origin}
+    headers = {name: value for name, value in headers.items() if value is not None}
+    one = client(origins=["https://lab.example"])
+    assert one.request(method, "/v1/verify?type=a/b", headers=headers).status_code == status
+    if origin is None:  # a link on another page may lead to the page of the service
+        assert one.request(method, "/", headers=headers).status_code == 200
+
+
 def test_two_origins_are_none():
     pairs = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
     assert asyncio.run(guarded(pairs, "POST"))[0]["status"] == 200
@@ -216,7 +242,7 @@ def test_every_reply_binds_the_browser(host, method, path, status):
     assert reply.status_code == status
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["x-frame-options"] == "DENY"
-    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["referrer-policy"] == "same-origin"
     assert reply.headers["cross-origin-opener-policy"] == "same-origin"
     assert reply.headers["cross-origin-resource-policy"] == "same-origin"
     assert "camera=()" in reply.headers["permissions-policy"]
