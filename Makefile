@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 VENV_ANOMALIB ?= .venv-anomalib
 DATA   ?= ../shared/data
 
-.PHONY: demo test test-slow test-anomalib lint benchmarks constraints clean
+.PHONY: demo test test-slow test-anomalib test-browser openapi lint benchmarks constraints clean
 
 demo: $(VENV)/.installed
 	@for item in brick gravel; do \
@@ -17,10 +17,22 @@ demo: $(VENV)/.installed
 	done
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser"
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not browser"
+
+# The page in a real browser. Chromium and its driver are the system's, not pip's.
+test-browser: $(VENV)/.installed-test
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  echo "chromium and chromedriver are missing; on Debian: apt-get install chromium chromium-driver"; \
+	  exit 1; }
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[test,browser]'
+	$(BIN)/python -m pytest -m browser
+
+# After a change of the REST API; a test compares the file with the routes.
+openapi: $(VENV)/.installed-test
+	$(BIN)/python -m inctrl.service.openapi > docs/openapi.json
 
 # In an environment of its own: the library brings Lightning, OpenCV and pins of its own.
 test-anomalib: $(VENV_ANOMALIB)/.installed
@@ -40,6 +52,12 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.padim
 	$(BIN)/python -m benchmarks.query_cost
 	$(BIN)/python -m benchmarks.cold_start
+	$(BIN)/python -m benchmarks.service_cost
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.draining
+	$(BIN)/python -m benchmarks.slow_clients
+	$(BIN)/python -m benchmarks.durability
+	$(BIN)/python -m benchmarks.mutants
 
 # Records the versions installed now; run it after an upgrade whose tests pass.
 constraints: $(VENV)/.installed-test

@@ -10,7 +10,7 @@ the window comes from the normal shots (`shared_window`) and serves the queries 
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -113,10 +113,10 @@ def decode(source: Source, name: str | None = None, *, pixels: int = MAX_PIXELS)
     return picture
 
 
-def shared_window(pictures: Sequence[Picture]) -> Window | None:
+def shared_window(pictures: Iterable[Picture]) -> Window | None:
     """One brightness window for all deep pictures of a set; None where all have 8 bits."""
     samples = [
-        np.asarray(p.pixels, dtype=np.float64).ravel()[:: max(1, p.pixels.size // 100_000)]
+        p.pixels.ravel()[:: max(1, p.pixels.size // 100_000)].astype(np.float64)
         for p in pictures
         if p.deep
     ]

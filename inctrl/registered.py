@@ -20,6 +20,11 @@ from inctrl.store import SetVersion, Store, parse_reference
 from inctrl.types import Failure
 
 
+def prune_features(store: Store) -> None:
+    """Forget the features unused for longest, where they take more space than they may."""
+    FeatureCache(store.features_folder).prune()
+
+
 @dataclass(frozen=True, eq=False)
 class Registered:
     """Sets of a store as seen by one inspector.
@@ -42,6 +47,7 @@ class Registered:
         kept = self.store.contexts.get(key)
         if kept is None:
             fitted = self._prepare(version)
+            prune_features(self.store)
             packed = pack(fitted)
             self.store.contexts.put(
                 key, version.name, version.version, packed.index, packed.tensors

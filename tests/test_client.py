@@ -182,6 +182,38 @@ def test_a_service_that_is_busy_for_long_is_not_waited_for(server: str, slept: l
     assert slept == []
 
 
+def test_what_came_too_late_is_not_asked_for_again(server: str, slept: list[float]) -> None:
+    Script.replies = [problem(504, "deadline")]
+    with Client(server) as client, pytest.raises(errors.Busy, match="told deadline"):
+        client.detect([b"x"], set="part")
+    assert (len(Script.seen), slept) == (1, [])
+
+
+def test_nothing_is_sent_again_after_the_deadline(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("inctrl.client.transport.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("inctrl.client.transport.random.random", lambda: 0.0)
+    monkeypatch.setattr(
+        "inctrl.client.transport.time.sleep", lambda s: now.__setitem__(0, now[0] + s)
+    )
+    Script.replies = [problem(503, "busy", **{"Retry-After": "2"})]
+    with Client(server, deadline=5, retries=9) as client:
+        with pytest.raises(errors.Busy):
+            client.detect([b"x"], set="part")
+        told = [headers["inctrl-deadline"] for _, _, headers, _ in Script.seen]
+        assert told == ["5", "3", "1"]  # each is told what is left
+        Script.seen = []
+        Script.replies = [(0, {}, b"")]
+        with pytest.raises(errors.Unreachable):
+            client.detect([b"x"], set="part")
+    told = [headers["inctrl-deadline"] for _, _, headers, _ in Script.seen]
+    assert told[:3] == ["5", "4.8", "4.4"]
+    assert float(told[-1]) > 0
+    assert len(told) == 5  # 0.2, 0.4, 0.8 and 1.6 s are waited; 3.2 s more would be too many
+
+
 def test_a_lost_reply_to_a_write_is_asked_for_again_under_the_same_key(
     server: str, slept: list[float]
 ) -> None:

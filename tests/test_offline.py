@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,30 @@ def test_leaving_this_machine_is_refused_and_noted(
         ["socket.connect", f"'{ELSEWHERE}'"],
         ["socket.getaddrinfo", "'example.org'"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("look_up", "event"),
+    [
+        (lambda: socket.gethostbyname("example.org"), "gethostbyname 'example.org'"),
+        (lambda: socket.gethostbyname_ex("example.org"), "gethostbyname 'example.org'"),
+        (lambda: socket.gethostbyaddr(ELSEWHERE), f"gethostbyaddr '{ELSEWHERE}'"),
+        (lambda: socket.getnameinfo((ELSEWHERE, 80), 0), f"getnameinfo '{ELSEWHERE}'"),
+    ],
+)
+def test_no_name_server_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_up: Callable[[], object], event: str
+) -> None:
+    notes = tmp_path / "notes"
+    monkeypatch.setenv(offline.NOTES, str(notes))
+    with pytest.raises(PermissionError, match="may not leave"):
+        look_up()
+    assert notes.read_text().startswith(f"socket.{event} by ")
+
+
+def test_looking_up_this_machine_is_no_leaving() -> None:
+    assert socket.gethostbyname("localhost") == "127.0.0.1"
+    assert socket.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST)[0] == "127.0.0.1"
 
 
 def test_child_processes_are_watched_too(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Sets of a store seen by an inspector: prepared once, reused, lowered by confirmed defects."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import FakeBackbone
 
+from inctrl.backbones.cache import FeatureCache
 from inctrl.detectors import build_detector
 from inctrl.errors import NotStored
 from inctrl.images import Picture, decode
@@ -100,6 +102,19 @@ def test_queries_leave_nothing_in_the_store(store: Store) -> None:
     before = files()
     fitted.inspect([picture(9), picture(10)])
     assert files() == before
+
+
+def test_features_beyond_their_bound_are_forgotten_when_a_set_is_prepared(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.sets.create("part", shots(3))
+    monkeypatch.setattr("inctrl.registered.FeatureCache", partial(FeatureCache, limit=1))
+    Registered(store, inspector(FakeBackbone())).fitted("part")
+    assert list(store.features_folder.rglob("*.safetensors")) == []
+    monkeypatch.undo()
+    store.sets.add("part", [picture(50)])
+    Registered(store, inspector(FakeBackbone())).fitted("part")
+    assert len(list(store.features_folder.rglob("*.safetensors"))) == 4
 
 
 def test_alpha_is_chosen_when_a_set_is_used(store: Store) -> None:

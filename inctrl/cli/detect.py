@@ -135,7 +135,7 @@ def _registered(args: argparse.Namespace) -> "FittedInspector":
     from inctrl.registered import Registered
     from inctrl.store import open_store
 
-    with open_store(args.store) as store:
+    with open_store(args.store, make=False) as store:
         fitted = Registered(store, _inspector(args, {})).fitted(args.set, alpha=args.alpha)
     for warning in fitted.calibration.warnings:
         sys.stderr.write(f"WARNING: {warning}\n")

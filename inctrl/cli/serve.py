@@ -49,7 +49,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         action="extend",
         default=[],
         metavar="NAME",
-        help="names by which the service is called, besides localhost",
+        help="names by which the service is called, besides localhost and --host",
     )
     where.add_argument(
         "--allow-origin",
@@ -84,7 +84,9 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--detector", default="incontext", help="default: incontext")
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name")
     group.add_argument("--alpha", type=float, default=0.05, help="default: 0.05")
-    group.add_argument("--batch", type=int, default=8, help="most images at a time (default: 8)")
+    group.add_argument(
+        "--batch", type=int, help="most images at a time (default: 8 on a GPU, 1 on a CPU)"
+    )
     group.add_argument(
         "--threads", type=int, metavar="N", help="of the model's arithmetic (default: torch's)"
     )
@@ -142,13 +144,20 @@ def _settings(args: argparse.Namespace) -> "Settings":
         image_size=args.image_size,
         device=args.device,
         alpha=args.alpha,
-        batch=args.batch,
+        batch=_usual_batch(args.device) if args.batch is None else args.batch,
         allow_network=args.allow_network,
         history=not args.no_history,
         keep_days=args.keep_days,
         threads=args.threads,
         limits=_limits(args),
     )
+
+
+def _usual_batch(device: str) -> int:
+    """On a CPU a batch of 8 took longer an image than one by one (docs/service.md)."""
+    from inctrl.backbones.weights import resolved_device
+
+    return 1 if resolved_device(device).type == "cpu" else 8
 
 
 def _limits(args: argparse.Namespace) -> "Limits":

@@ -29,6 +29,7 @@ class Call:
     files        field, name and bytes of each
     repeatable   whether twice does no more than once, so that a lost reply may be asked for again
     timeout      seconds, where it takes longer than others
+    deadline     seconds in which it is to be answered, however often it is sent
     """
 
     method: str
@@ -40,6 +41,7 @@ class Call:
     headers: Mapping[str, str | None] = field(default_factory=dict)
     repeatable: bool = True
     timeout: float = 0.0
+    deadline: float | None = None
 
 
 class Compared(TypedDict, total=False):

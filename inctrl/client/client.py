@@ -35,9 +35,10 @@ class Client:
     url       where it is
     token     what it wants where it is not on this machine
     timeout   seconds without a sign of life after which a call ends with Unreachable
-    deadline  seconds in which a detection is answered or refused (default: the service's own)
+    deadline  seconds in which a detection is answered or refused, calls that are sent again
+              included (default: the service's own, for each)
     retries   times that a call is sent again when the service is busy, or did not answer and
-              sending it twice does no harm
+              sending it twice does no harm; never when its deadline has passed
 
     Images are files, their bytes, or arrays. A set is NAME or NAME@VERSION. Every failure is an
     InctrlError: NotStored, Conflict, Busy (with `retry_after`), UnreadableImage, UsageError,
@@ -105,18 +106,19 @@ class Client:
         path = set_path(name, *(() if version is None else ("versions", int(version))))
         return self._transport.get(path, schemas.SetReply)
 
-    def versions(self, name: str) -> list[schemas.SetReply]:
-        """All versions, the oldest first."""
-        return self._transport.get(set_path(name, "versions"), schemas.VersionPage).items
+    def versions(self, name: str) -> Iterator[schemas.VersionSummary]:
+        """All versions, the newest first; `set` gives one with its shots."""
+        return self._transport.pages(set_path(name, "versions"), schemas.VersionPage, {})
 
     def diff(self, name: str, before: int, after: int) -> schemas.DifferenceReply:
         """What changed between two versions."""
         query = {"before": before, "after": after}
         return self._transport.get(set_path(name, "diff"), schemas.DifferenceReply, query)
 
-    def shot(self, name: str, version: int, sha256: str) -> bytes:
-        """A normal image as PNG."""
-        return self._transport.send(Call("GET", shot_path(name, version, sha256))).content
+    def shot(self, name: str, version: int, sha256: str, size: int | None = None) -> bytes:
+        """A normal image as PNG, reduced to `size` pixels on its longest side where asked."""
+        call = Call("GET", shot_path(name, version, sha256), query={"size": size})
+        return self._transport.send(call).content
 
     def drop_image(
         self, name: str, version: int, sha256: str, *, note: str = ""
@@ -135,7 +137,7 @@ class Client:
         return self._save(set_path(name, "export"), path, overwrite)
 
     def import_set(self, path: str | Path, name: str | None = None) -> schemas.SetReply:
-        """Bring in what `export_set` wrote, under its name or another."""
+        """Bring in what `export_set` wrote, under its name or another; twice does no more."""
         files = [("archive", ("archive.zip", file_bytes(path)))]
         call = Call("POST", "/v1/imports", form={"name": name}, files=files, timeout=SLOW)
         return self._transport.read(call, schemas.SetReply)
@@ -165,7 +167,7 @@ class Client:
         )  # fmt: skip
         files = [("queries", one) for one in uploads(queries, "query")] + files
         form = {**form, "maps": maps}
-        call = Call("POST", "/v1/detect", form=form, files=files, headers=self._in_time())
+        call = Call("POST", "/v1/detect", form=form, files=files, deadline=self.deadline)
         return self._transport.read(call, schemas.Detection)
 
     @overload
@@ -185,7 +187,7 @@ class Client:
         form, files = comparison(compared)
         files = [("query", upload(query, "query")), *files]
         form = {**form, "format": format}
-        call = Call("POST", "/v1/maps", form=form, files=files, headers=self._in_time())
+        call = Call("POST", "/v1/maps", form=form, files=files, deadline=self.deadline)
         data = self._transport.send(call).content
         return map_values(data) if format == "npz" else data
 
@@ -204,9 +206,9 @@ class Client:
         call = Call("POST", f"/v1/feedback/{known(id)}/undo", repeatable=False)
         return self._transport.read(call, schemas.FeedbackReply)
 
-    def feedback(self, set: str) -> list[schemas.FeedbackReply]:
-        """All feedback on a set, the oldest first."""
-        return self._transport.get("/v1/feedback", schemas.FeedbackPage, {"set": set}).items
+    def feedback(self, set: str) -> Iterator[schemas.FeedbackReply]:
+        """All feedback on a set, the newest first."""
+        yield from self._transport.pages("/v1/feedback", schemas.FeedbackPage, {"set": set})
 
     def scores(self, set: str | None = None) -> Iterator[schemas.ScoreReply]:
         """The history, newest first; of one set if asked."""
@@ -279,9 +281,6 @@ class Client:
     def ready(self) -> bool:
         """Whether the model is loaded; Unreachable where nothing answers."""
         return self._transport.status("/readyz") == 200
-
-    def _in_time(self) -> dict[str, str | None]:
-        return {"Inctrl-Deadline": None if self.deadline is None else f"{self.deadline:g}"}
 
     def _act(self, id: str, what: str) -> schemas.JobReply:
         call = Call("POST", f"/v1/jobs/{known(id)}/{what}", repeatable=False)

@@ -1,5 +1,6 @@
 """Requests to a service: sent again where that is safe, and refused with typed errors."""
 
+import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ PAGE = 200
 LONGEST_WAIT = 60.0
 """Seconds; a service that asks to wait longer is not waited for."""
 FIRST_WAIT = 0.2
+LATE = 504
 KEPT_SECONDS = 2.0
 """An idle connection is used again for so long: less than the service keeps it."""
 
@@ -97,24 +99,33 @@ class Transport:
             reply.close()
 
     def _insistent(self, call: Call, stream: bool) -> httpx2.Response:
+        until = math.inf if call.deadline is None else time.monotonic() + call.deadline
+        deadline = call.deadline
         for left in range(self.retries, -1, -1):
             try:
-                return self._once(call, stream)
+                return self._once(call, stream, deadline)
+            except _Late as late:
+                raise late.error from None
             except _Lost as lost:
                 if not left or lost.late or not (call.repeatable or lost.unsent):
                     raise lost.error from lost.cause
-                wait = FIRST_WAIT * 2 ** (self.retries - left)
+                # Spread, so that clients that were turned away together do not return together.
+                wait = _spread(FIRST_WAIT * 2 ** (self.retries - left))
+                if time.monotonic() + wait >= until:
+                    raise lost.error from lost.cause
             except Busy as busy:
                 # It was turned away as a whole: nothing of it was done.
-                if not left or busy.retry_after > LONGEST_WAIT:
+                wait = _spread(busy.retry_after)
+                in_vain = time.monotonic() + wait >= until
+                if not left or in_vain or busy.retry_after > LONGEST_WAIT:
                     raise
-                wait = busy.retry_after
-            # Spread, so that clients that were turned away together do not return together.
-            time.sleep(wait * (1 + random.random() / 4))  # noqa: S311
+            time.sleep(wait)
+            if call.deadline is not None:
+                deadline = max(0.001, until - time.monotonic())
         raise AssertionError  # pragma: no cover
 
-    def _once(self, call: Call, stream: bool) -> httpx2.Response:
-        request = self._request(call)
+    def _once(self, call: Call, stream: bool, deadline: float | None) -> httpx2.Response:
+        request = self._request(call, deadline)
         try:
             reply = self._http.send(request, stream=True)
             if stream and reply.is_success:
@@ -125,11 +136,16 @@ class Transport:
                 reply.close()
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise _Lost(self._lost(error), error) from error
+        if reply.status_code == LATE:
+            raise _Late(raised(reply))
         if not reply.is_success:
             raise raised(reply)
         return reply
 
-    def _request(self, call: Call) -> httpx2.Request:
+    def _request(self, call: Call, deadline: float | None) -> httpx2.Request:
+        headers = {name: value for name, value in call.headers.items() if value is not None}
+        if deadline is not None:
+            headers["Inctrl-Deadline"] = f"{deadline:.6g}"
         return self._http.build_request(
             call.method,
             call.path,
@@ -137,7 +153,7 @@ class Transport:
             data={name: str(value) for name, value in call.form.items() if value is not None},
             files=list(call.files) or None,
             json=call.json,
-            headers={name: value for name, value in call.headers.items() if value is not None},
+            headers=headers,
             timeout=max(call.timeout, self.timeout),
         )
 
@@ -150,6 +166,14 @@ class Transport:
         return Unreachable(f"the connection to {self.url} was lost ({told}); try again")
 
 
+class _Late(Exception):
+    """The deadline has passed: whoever set it waits no longer."""
+
+    def __init__(self, error: InctrlError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Lost(Exception):
     """No reply came; `unsent`: nor did the request arrive; `late`: the whole time has passed."""
 
@@ -159,6 +183,10 @@ class _Lost(Exception):
         self.cause = cause
         self.unsent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
         self.late = isinstance(cause, httpx2.TimeoutException)
+
+
+def _spread(seconds: float) -> float:
+    return seconds * (1 + random.random() / 4)  # noqa: S311
 
 
 def _checked(url: str) -> str:

@@ -14,7 +14,6 @@ from inctrl.page.inputs import Pile
 from inctrl.page.telling import inform, told, warn
 from inctrl.page.uploads import Added, read
 from inctrl.page.wording import set_choices
-from inctrl.service.importing import import_apart
 from inctrl.service.workbench import Workbench
 
 
@@ -146,7 +145,7 @@ class SetsTab:
             raise UsageError("choose the zip of an export first")
         with Path(archive).open("rb") as file:
             upload = UploadFile(file, filename=Path(archive).name)
-            version = await import_apart(self._store, upload, name.strip() or None)
+            version = await self._bench.importer.bring(upload, name.strip() or None)
         inform(f"{version.name}@{version.version} is here, with {len(version.shots)} images.")
         return gr.File(value=None), *await asyncio.to_thread(self._seen, version.name)
 

@@ -11,6 +11,8 @@ from inctrl.store.verify import orphans, verify
 
 MOST_SHOWN = 24
 """Images of a version that are shown; decoding thousands would keep a person waiting."""
+MOST_VERSIONS = 200
+"""The newest versions are shown and can be compared."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ def set_html(store: Store, name: str | None) -> str:
     """A set at its latest version, with its history; words of what to do where there is none."""
     if not name:
         return render("noset")
-    versions = store.sets.versions(name)
-    latest = versions[-1]
+    latest = store.sets.get(name)
     return render(
         "set",
         latest=latest,
         shots=small(store, latest, latest.shots),
-        versions=versions[::-1],
-        feedback=store.feedback.list(name)[::-1][:MOST_SHOWN],
+        versions=store.sets.log(name, limit=MOST_VERSIONS),
+        most=MOST_VERSIONS,
+        feedback=store.feedback.newest(name, limit=MOST_SHOWN),
     )
 
 
@@ -71,5 +73,5 @@ def numbers(store: Store, name: str | None) -> list[tuple[str, int]]:
     """Label and number of each version, the newest first."""
     if not name:
         return []
-    found = store.sets.versions(name)[::-1]
-    return [(f"@{one.version}  ({len(one.shots)} images)", one.version) for one in found]
+    found = store.sets.log(name, limit=MOST_VERSIONS)
+    return [(f"@{one.version}  ({one.shots} images)", one.version) for one in found]

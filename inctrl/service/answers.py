@@ -11,7 +11,9 @@ import PIL.Image
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from inctrl import store
 from inctrl.fitted import FittedInspector
+from inctrl.images import Image
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer, overlay
 from inctrl.service.schemas import (
@@ -27,6 +29,7 @@ from inctrl.service.schemas import (
     SetReply,
     ShotReply,
     Unreadable,
+    VersionSummary,
 )
 from inctrl.service.workbench import Refusal
 from inctrl.store import Difference, SetVersion, Shot
@@ -157,6 +160,17 @@ def set_reply(version: SetVersion, refused: tuple[Refusal, ...] = ()) -> SetRepl
     )
 
 
+def version_summary(version: store.VersionSummary) -> VersionSummary:
+    return VersionSummary(
+        version=version.version,
+        shots=version.shots,
+        created=version.created,
+        note=version.note,
+        origin=version.origin,
+        digest=version.digest,
+    )
+
+
 def difference_reply(name: str, before: int, after: int, found: Difference) -> DifferenceReply:
     return DifferenceReply(
         name=name,
@@ -181,10 +195,15 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def shown_png(rgb: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
-    """Pixels as a fresh PNG: nothing of the file that came survives."""
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(rgb).save(buffer, "PNG", compress_level=1)
+def shown_png(image: Image, longest: int | None = None) -> bytes:
+    """An image as a fresh PNG, of which no side has over `longest` pixels.
+
+    Nothing of the file that came survives.
+    """
+    buffer, picture = io.BytesIO(), PIL.Image.fromarray(image.rgb)
+    if longest is not None:
+        picture.thumbnail((longest, longest), PIL.Image.Resampling.LANCZOS)
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from inctrl import __version__
+from inctrl.registered import prune_features
 from inctrl.service.admission import Gate
 from inctrl.service.decoding import Decoders
 from inctrl.service.drain import Drain
@@ -18,11 +19,14 @@ from inctrl.service.jobs.runner import JobRunner
 from inctrl.service.layers import protected
 from inctrl.service.metrics import Metrics, Observed, Routed
 from inctrl.service.openapi import describe
+from inctrl.service.presence import Presence
 from inctrl.service.refusals import add_handlers
 from inctrl.service.requests import deadline_of
 from inctrl.service.routes import detect, feedback, health, jobs, scores, sets, store
+from inctrl.service.scratch import sweep
 from inctrl.service.settings import Settings
 from inctrl.service.tokens import TokenFile
+from inctrl.service.verifying import Verifier
 from inctrl.service.workbench import Workbench
 from inctrl.store import open_store
 
@@ -46,7 +50,7 @@ def build(settings: Settings) -> FastAPI:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     metrics = Metrics()
-    limits, kept = settings.limits, open_store(settings.store)
+    limits, kept, drain = settings.limits, open_store(settings.store), Drain()
     engine = Engine(settings.batch, metrics.batches.observe)
     decoders = Decoders(
         2,
@@ -62,6 +66,7 @@ def build(settings: Settings) -> FastAPI:
         data_root=settings.data_root,
         store=kept.folder,
         environment=settings.of_jobs,
+        ending=lambda: drain.draining,
     )
     metrics.count_jobs(kept.jobs.counts)
     app = FastAPI(
@@ -75,7 +80,9 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # it would build a URL from the request's Host
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
-    app.state.drain, app.state.loaded = Drain(), False
+    app.state.drain, app.state.loaded = drain, False
+    app.state.give_up = _told
+    app.state.verifier = Verifier()
     add_handlers(app)
     for room in ROUTERS:
         app.include_router(room.router)
@@ -110,40 +117,49 @@ def guarded(app: FastAPI) -> ASGIApp:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     bench: Workbench = app.state.workbench
-    bench.store.replies.clear_in_flight()
+    runner: JobRunner = app.state.runner
     bench.engine.start()
-    async with bench.decoders:
-        await app.state.runner.start()
-        tasks = [asyncio.create_task(_load(app)), asyncio.create_task(_tidy(bench))]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await app.state.runner.close()
-            await asyncio.to_thread(bench.engine.close)
+    with Presence(bench.store):
+        async with bench.decoders:
+            await runner.start()
+            tasks = [asyncio.create_task(_load(app)), asyncio.create_task(_tidy(bench, runner))]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await runner.close()
+                await asyncio.to_thread(bench.engine.close)
     bench.store.close()
 
 
 async def _load(app: FastAPI) -> None:
-    """Get ready; a model that cannot be loaded leaves the service unready and says why."""
+    """Get ready; what is done where the model cannot be loaded is `app.state.give_up`."""
     try:
         await app.state.workbench.warm_up()
     except Exception as error:
-        logger.error("the model cannot be loaded: %s", error)
+        app.state.give_up(error)
         return
     app.state.loaded = True
     app.state.metrics.loaded.set(1)
 
 
-async def _tidy(bench: Workbench) -> None:
-    """Forget what is too old: scores, replies, files that nothing refers to."""
+def _told(error: Exception) -> None:
+    """What is done about a model that cannot be loaded, where no server knows better."""
+    logger.error("the model cannot be loaded: %s", error)
+
+
+async def _tidy(bench: Workbench, runner: JobRunner) -> None:
+    """Forget what is too old: scores, jobs, replies, files that nothing refers to."""
     while True:
         try:
             await asyncio.to_thread(bench.store.history.prune, bench.settings.keep_days)
+            await asyncio.to_thread(runner.prune, bench.settings.keep_days)
             await asyncio.to_thread(bench.store.replies.prune)
             await asyncio.to_thread(bench.store.sweep)
+            await asyncio.to_thread(prune_features, bench.store)
+            await asyncio.to_thread(sweep, bench.store)
         except Exception as error:
             logger.warning("the store could not be tidied: %s", error)
         await asyncio.sleep(HOUSEKEEPING)

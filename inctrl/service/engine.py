@@ -5,8 +5,6 @@ back to fill a batch, so an idle service answers at once and a busy one is effic
 """
 
 import asyncio
-import contextlib
-import ctypes
 import sys
 import threading
 import time
@@ -33,9 +31,6 @@ HAND_OVER = 0.0001
 With Python's own 5 ms every operation of the model waits so long where HTTP is busy: under 10 times
 the load that it can carry, a service answered a tenth less.
 """
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 1 << 28
-"""Memory below this that an operation frees stays with the process, for the next one."""
 
 
 class Expired(Busy):
@@ -185,19 +180,6 @@ def together(queries: list[Query]) -> list[Result | Failure]:
         results += usable[at].fitted.results(images[rows], features[rows], seconds)
     scored = iter(results)
     return [image if isinstance(image, Failure) else next(scored) for image in opened]
-
-
-def keep_freed_memory() -> None:
-    """Keep what an operation frees for the next one, which allocates as much.
-
-    glibc gives blocks of such sizes back to the system, and the fresh pages of the next ones took
-    a third of the time of a batch of 8 with `tiny`. Best called when all models are loaded.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library has no such thing
-            libc = ctypes.CDLL(None)
-            for threshold in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-                libc.mallopt(threshold, KEPT_BYTES)
 
 
 def _claimed(item: Query | Call) -> bool:

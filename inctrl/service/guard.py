@@ -1,7 +1,8 @@
 """Who may talk to the service: allow-lists of hosts and origins.
 
 The host list stops DNS rebinding, the origin list stops foreign pages that post to a service
-on the user's machine. Both hold for the routes of Gradio, which has neither.
+on the user's machine. Both hold for the routes of Gradio, which has neither. Of the API a foreign
+page may not even read: it would learn nothing, but could keep the service at work.
 """
 
 import ipaddress
@@ -16,6 +17,7 @@ from inctrl.errors import UsageError
 from inctrl.service.problems import send_problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+API = "/v1/"
 AUTHORITY = re.compile(
     r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE
 )
@@ -70,7 +72,7 @@ class Guard:
 
     hosts    names that a request may be addressed to: `localhost`, `[::1]`, or with the one port
              that is meant: `example.org:8000`
-    origins  origins of other pages that may post here: `https://lab.example.org`
+    origins  origins of other pages that may call the API: `https://lab.example.org`
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: Iterable[str] = ()) -> None:
@@ -85,10 +87,13 @@ class Guard:
         headers = Headers(scope=scope)
         host = self._host(headers)
         if host is None:
-            detail = "this service is not known under the name in the Host header"
+            detail = (
+                "this service is not known under the name in the Host header; "
+                "whoever runs it can add the name with --allow-host NAME"
+            )
             await send_problem(scope, send, 400, "bad_host", detail)
         elif _is_unsafe(scope) and not self._from_home(headers, host):
-            detail = "pages of other origins may not change anything here"
+            detail = "pages of other origins may not use this service; --allow-origin adds one"
             await send_problem(scope, send, 403, "foreign_origin", detail)
         else:
             trusted = [pair for pair in scope["headers"] if not _is_untrusted(pair[0])]
@@ -115,7 +120,9 @@ class Guard:
 
 
 def _is_unsafe(scope: Scope) -> bool:
-    return scope["type"] == "websocket" or scope["method"] not in SAFE
+    """Whether it changes something or costs something: all but looking at the page."""
+    of_api = scope["path"].startswith(API)
+    return scope["type"] == "websocket" or scope["method"] not in SAFE or of_api
 
 
 def _is_untrusted(name: bytes) -> bool:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -48,12 +50,35 @@ STATUSES: tuple[tuple[type[errors.InctrlError], int, str], ...] = (
     (errors.InvalidFile, 503, "damaged"),
 )
 """The first that fits counts."""
+WORDS = (
+    (
+        "give --adapter NAME (`inctrl adapters list` shows them)",
+        "name one as 'adapter' (GET /v1/models lists them)",
+    ),
+    ("then give them with --adapter NAME", "then name them as 'adapter'"),
+    ("leave --adapter out", "leave 'adapter' out"),
+    (
+        "no normal image can be used; give at least one (detectors",
+        "name a set or send shots (detectors",
+    ),
+    ("normal images (--normal)", "normal images ('set' or 'shots')"),
+)
+"""What the rooms below say of the command line, and what it is called here."""
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
 
 
 def refusal(error: errors.InctrlError) -> Response:
     """The reply that tells of an expected error."""
+    detail = str(error)
+    for theirs, ours in WORDS:
+        detail = detail.replace(theirs, ours)
     for kind, status, code in STATUSES:
         if isinstance(error, kind):
             headers = {}
@@ -61,8 +86,8 @@ def refusal(error: errors.InctrlError) -> Response:
                 headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
             if isinstance(error, InFlight):
                 headers["Retry-After"] = "1"
-            return problem(status, code, str(error), headers=headers)
-    return problem(503, "unavailable", str(error))
+            return problem(status, code, detail, headers=headers)
+    return problem(503, "unavailable", detail)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -75,7 +100,7 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         found = [
-            {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+            {"field": ".".join(str(part) for part in one["loc"]), "message": _message(one)}
             for one in error.errors()
         ]
         told = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
@@ -93,6 +118,8 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, errors.InctrlError):
+            return refusal(error.__cause__)
         code = CODES.get(error.status_code, "refused")
         headers = dict(error.headers or {})
         if error.status_code == 405:
@@ -103,6 +130,15 @@ def add_handlers(app: FastAPI) -> None:
     async def bug(_: Request, error: Exception) -> Response:
         logger.error("bug: %s: %s", type(error).__name__, error, exc_info=error)
         return problem(500, "bug", "the service failed; its log says why")
+
+
+def _message(found: Mapping[str, Any]) -> str:
+    """What is wrong with a field, in pydantic's words where there are none better."""
+    given = found.get("input")
+    unfit = found["type"] == "string_pattern_mismatch" and found["loc"][-1] in ("set", "name")
+    if unfit and isinstance(given, str) and "@" in given:
+        return "name the set as NAME, without @VERSION"
+    return str(found["msg"])
 
 
 def _methods(request: Request) -> list[str]:

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, File, Form, Header, Request, UploadFile
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from inctrl.errors import UsageError
 from inctrl.service.admission import Ticket
+from inctrl.service.forms import one_line
 from inctrl.service.limits import Limits
 from inctrl.service.models import Choice
 from inctrl.service.refusals import ClientGone, TooLarge
@@ -42,8 +43,14 @@ async def chosen(
 
 
 Chosen = Annotated[Choice, Depends(chosen)]
-Item = Annotated[str, Form(min_length=1, max_length=200, description="what is shown, in words")]
-Note = Annotated[str, Form(max_length=2000, description="kept with the version")]
+Item = Annotated[
+    str,
+    Form(min_length=1, max_length=200, description="what is shown, in words"),
+    AfterValidator(one_line),
+]
+Note = Annotated[
+    str, Form(max_length=2000, description="kept with the version"), AfterValidator(one_line)
+]
 Files = Annotated[list[UploadFile], File(min_length=1)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=KEY_LENGTH)]
 
@@ -54,13 +61,14 @@ async def uploads(files: Sequence[UploadFile], limits: Limits) -> list[Upload]:
         raise TooLarge(f"{len(files)} images were sent; the most at once is {limits.images}")
     read = []
     for file in files:
-        name = file.filename or "image"
+        name = one_line(file.filename or "image")
         if file.size is not None and file.size > limits.file_bytes:
             raise TooLarge(
                 f"{name!r} has {file.size / 1e6:.1f} MB; "
                 f"the limit is {limits.file_bytes / 1e6:g}: scale it down"
             )
         read.append(Upload(name, await file.read()))
+        await file.close()  # else every image is in memory twice until the reply
     return read
 
 
@@ -121,7 +129,11 @@ async def once_awaited(
     parts: Sequence[object],
     act: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """The same for work that waits for the model, and that may be done twice without harm."""
+    """The same for work that waits for the model, so that it cannot be one transaction.
+
+    act   a process that ends between it and its reply leaves it done, and it is done again under
+          the same key: it must then find what was done, and give the same reply
+    """
     if key is None:
         return await act()
     replies = bench.store.replies

@@ -85,11 +85,22 @@ class SetPage(Schema):
     next_cursor: str | None
 
 
-class VersionPage(Schema):
-    """All versions of a set, oldest first."""
+class VersionSummary(Schema):
+    """A version by the number of its shots."""
 
-    items: list[SetReply]
-    next_cursor: None = None
+    version: int
+    shots: int
+    created: str
+    note: str
+    origin: str
+    digest: str
+
+
+class VersionPage(Schema):
+    """Versions of a set, newest first; `next_cursor` is the `after` of the next page."""
+
+    items: list[VersionSummary]
+    next_cursor: int | None
 
 
 class DifferenceReply(Schema):
@@ -267,8 +278,10 @@ class FeedbackReply(Schema):
 
 
 class FeedbackPage(Schema):
+    """Feedback on a set, newest first."""
+
     items: list[FeedbackReply]
-    next_cursor: None = None
+    next_cursor: str | None
 
 
 class FindingReply(Schema):

@@ -4,14 +4,18 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 from fastapi import FastAPI
 
+from inctrl.detectors import DETECTORS
 from inctrl.errors import Conflict, UsageError
+from inctrl.registry import unknown
 from inctrl.service.app import build, guarded
 from inctrl.service.drain import DrainingServer
 from inctrl.service.layers import configuration
-from inctrl.service.settings import Settings
+from inctrl.service.settings import LOOPBACK, Settings
+from inctrl.service.workbench import Workbench
 
 BACKLOG = 256
 
@@ -22,10 +26,17 @@ def serve(
     add_page: Callable[[FastAPI], object] = lambda _: None,
     say: Callable[[str], object] = print,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; 0 where all work was finished by then."""
+    """Serve until SIGTERM or SIGINT; 0 where all work was finished by then.
+
+    What cannot be served is an error before the port is taken, and a model that cannot be loaded
+    ends the service with the error that says why.
+    """
     refuse_open_door(settings)
+    refuse_nonsense(settings)
+    app = build(replace(settings, hosts=(*settings.hosts, *_own_names(settings.host))))
+    refuse_adapter(app.state.workbench)
+    faults: list[Exception] = []
     with _bound(settings) as listener:
-        app = build(settings)
         add_page(app)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
@@ -33,17 +44,58 @@ def serve(
         limits = settings.limits
         config = configuration(guarded(app), limits, host=host, port=port)
         server = DrainingServer(config, app.state.drain, limits)
+
+        def give_up(error: Exception) -> None:
+            faults.append(error)
+            server.should_exit = True
+
+        app.state.give_up = give_up
         asyncio.run(server.serve([listener]))
+    if faults:
+        raise faults[0]
     return 0 if server.clean and server.started else 1
 
 
 def refuse_open_door(settings: Settings) -> None:
-    """UsageError where anybody on the network could use the service without a token."""
+    """UsageError where anybody on the network could use the service without a token.
+
+    Also where nobody could, because no name is known by which others may call it.
+    """
     if settings.tokens is None and not _is_loopback(settings.host):
         raise UsageError(
             f"--host {settings.host} can be reached from other machines; "
             "give --token-file (`inctrl serve --new-token FILE` makes one)"
         )
+    if _is_wildcard(settings.host) and set(settings.hosts) <= set(LOOPBACK):
+        raise UsageError(
+            f"--host {settings.host or '(empty)'} is every address and no name; give --allow-host "
+            "NAME for each name or address by which the service is called"
+        )
+
+
+def refuse_nonsense(settings: Settings) -> None:
+    """UsageError for what no detection could be made with."""
+    if settings.detector not in DETECTORS:
+        raise unknown(settings.detector, DETECTORS, "detector")
+    if not 0 < settings.alpha <= 0.5:
+        raise UsageError(f"--alpha {settings.alpha:g} is not in (0, 0.5]")
+    counts = {
+        "batch": settings.batch,
+        "threads": settings.threads,
+        "image-size": settings.image_size,
+    }
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"--{name} {count} is not a positive number")
+
+
+def refuse_adapter(bench: Workbench) -> None:
+    """UsageError where the service's adapter is not at hand."""
+    name = bench.settings.adapter
+    if name is None or name in (known := bench.models.adapters()):
+        return
+    bench.store.close()
+    raise unknown(name, known, "adapter")
 
 
 def _is_loopback(host: str) -> bool:
@@ -53,6 +105,22 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        pass
+    try:
+        return socket.inet_aton(host) == bytes(4)  # 0 and its like
+    except OSError:
+        return False
+
+
+def _own_names(host: str) -> tuple[str, ...]:
+    """What the service may be called where it listens at one address."""
+    return () if _is_wildcard(host) else (host.partition("%")[0],)
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from inctrl.errors import Conflict, UnreadableImage, UsageError
 from inctrl.fitted import FittedInspector
-from inctrl.images import Picture, stored_digest
+from inctrl.images import Image, Picture, develop
 from inctrl.service.admission import Admission, Ticket
 from inctrl.service.decoding import Decoders
-from inctrl.service.engine import Engine, keep_freed_memory
+from inctrl.service.engine import Engine
+from inctrl.service.importing import Importer
 from inctrl.service.models import Choice, Models
+from inctrl.service.refusals import TooLarge
 from inctrl.service.settings import Settings
-from inctrl.store import SetVersion, Store, parse_reference
+from inctrl.store import KeptShots, SetVersion, Store, parse_reference
 from inctrl.types import Failure, Result
 
 T = TypeVar("T")
@@ -24,6 +26,10 @@ BATCHES = 2
 """Batches of decoded images in memory, over all requests: one is decoded during another."""
 LARGE = 24_000_000
 """Stored values from which an image is held alone: with its map it takes some 200 MB."""
+ASIDE = 2
+"""Images for anything but an answer that are in memory at once, over all requests."""
+SENT_ALONG = 2
+"""Shots that come with a request may have so many times the pixels of the largest image."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,20 @@ class Prepared:
     fitted: FittedInspector
     version: SetVersion | None
     refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An image as the latest version of a set judges it; its blob is kept, its pixels are not."""
+
+    before: SetVersion
+    kept: KeptShots
+    score: float
+    threshold: float
+
+    @property
+    def sha256(self) -> str:
+        return self.kept.shots[0].sha256
 
 
 @dataclass(frozen=True)
@@ -98,34 +118,63 @@ class Workbench:
         self.decoders = decoders
         self._answered = answered
         self.models = Models(settings, store)
+        self.importer = Importer(store, settings.limits.pixels)
         self.admission = Admission(settings.limits.queue, lambda: engine.pace)
         self._places = asyncio.Semaphore(BATCHES * settings.batch)
         self._large = asyncio.Lock()
+        self._aside = asyncio.Semaphore(ASIDE)
+        self._sent_along = asyncio.Semaphore(BATCHES)
 
     async def warm_up(self) -> None:
         """Load the service's own detector, so that the first query finds it ready."""
         await self.engine.call(lambda: self.models.inspector(Choice()))
-        keep_freed_memory()
 
     async def pictures(
         self, uploads: Iterable[Upload]
     ) -> tuple[tuple[Picture, ...], tuple[Refusal, ...]]:
-        """Decoded images in their order, and what cannot be read."""
-        outcomes = await asyncio.gather(*(self._picture(upload) for upload in uploads))
+        """Decoded images in their order, and what cannot be read.
+
+        All are in memory at once: TooLarge where they have too many pixels together.
+        """
+        most, pixels = SENT_ALONG * self.settings.limits.pixels, 0
+
+        async def one(upload: Upload) -> Picture | Refusal:
+            nonlocal pixels
+            try:
+                picture = (await self.decoders.decode(upload.data, upload.name)).picture
+            except UnreadableImage as error:
+                return Refusal(upload.name, str(error))
+            height, width = picture.pixels.shape[:2]
+            pixels += height * width
+            if pixels > most:
+                raise TooLarge(
+                    f"the images have more than {most / 1e6:g} megapixels together; send fewer or "
+                    "smaller ones, or make them a set first and name it"
+                )
+            return picture
+
+        outcomes = await gathered(map(one, uploads))
         return (
             tuple(outcome for outcome in outcomes if isinstance(outcome, Picture)),
             tuple(outcome for outcome in outcomes if isinstance(outcome, Refusal)),
         )
 
-    async def normals(
-        self, uploads: Sequence[Upload]
-    ) -> tuple[tuple[Picture, ...], tuple[Refusal, ...]]:
-        """Images for a set: the same, but UsageError where none can be used."""
-        pictures, refused = await self.pictures(uploads)
-        if not pictures:
-            reason = refused[0].error if refused else "no file came"
-            raise UsageError(f"no normal image can be used ({reason})")
-        return pictures, refused
+    async def normals(self, uploads: Sequence[Upload]) -> tuple[KeptShots, tuple[Refusal, ...]]:
+        """Images for a set, kept one by one; UsageError where none can be used."""
+
+        async def one(upload: Upload) -> KeptShots | Refusal:
+            try:
+                async with self._aside, self._decoded(upload) as picture:
+                    return await asyncio.to_thread(self.store.sets.keep, [picture])
+            except UnreadableImage as error:
+                return Refusal(upload.name, str(error))
+
+        outcomes = await gathered(map(one, uploads))
+        refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Refusal))
+        kept = KeptShots.joined(one for one in outcomes if isinstance(one, KeptShots))
+        if not kept.shots:
+            raise _unusable(refused)
+        return kept, refused
 
     async def prepare(
         self,
@@ -141,10 +190,13 @@ class Workbench:
                 raise UsageError("a set was named and shots were sent; give one of them")
             version, found = await asyncio.to_thread(self._ready, reference, choice)
             return Prepared(found or await self._made(version, choice, deadline), version)
-        pictures, refused = await self.normals(shots) if shots else ((), ())
-        fitted = await self.engine.call(
-            lambda: self.models.inline(pictures, item, choice), deadline
-        )
+        async with self._sent_along if shots else contextlib.nullcontext():
+            pictures, refused = await self.pictures(shots)
+            if shots and not pictures:
+                raise _unusable(refused)
+            fitted = await self.engine.call(
+                lambda: self.models.inline(pictures, item, choice), deadline
+            )
         return Prepared(fitted, None, refused)
 
     async def fitted(
@@ -181,62 +233,97 @@ class Workbench:
         return await asyncio.to_thread(self.store.sets.get, *parse_reference(reference))
 
     async def false_alarm(self, name: str, upload: Upload, note: str = "") -> Adjusted:
-        """Take a query among the normals of a set, as a new version."""
-        before, picture, score, threshold = await self._judged(name, upload)
+        """Take a query among the normals of a set, as a new version.
 
-        def commit() -> tuple[str, SetVersion]:
+        Told again it changes nothing, and gives what it did the first time.
+        """
+        judged = await self._judged(name, upload)
+        sets, feedback = self.store.sets, self.store.feedback
+
+        def commit() -> tuple[str, SetVersion, SetVersion]:
             with self.store.database.transaction():
-                after = self.store.sets.add(
-                    name, [picture], note=note, origin="false_alarm", base=before.version
+                before = judged.before
+                after = sets.add(
+                    name, judged.kept, note=note, origin="false_alarm", base=before.version
                 )
-                sha256 = stored_digest(picture)
-                id = self.store.feedback.record(name, sha256, before.version, after.version)
-                return id, after
+                id = feedback.record(name, judged.sha256, before.version, after.version)
+                row = feedback.get(id)
+                if row.version_before != before.version:  # that of the first time
+                    before = sets.get(name, row.version_before)
+                    after = sets.get(name, row.version_after)
+                return id, before, after
 
-        id, after = await asyncio.to_thread(commit)
-        return Adjusted(id, before, after, threshold, await self._threshold(after), score)
+        id, before, after = await asyncio.to_thread(commit)
+        threshold = judged.threshold if before == judged.before else await self._threshold(before)
+        return Adjusted(id, before, after, threshold, await self._threshold(after), judged.score)
 
     async def confirm_defect(self, name: str, upload: Upload) -> Adjusted:
         """Let a defect count for the limit of a set, and for nothing else."""
-        before, picture, score, threshold = await self._judged(name, upload)
-        id = await asyncio.to_thread(self.store.feedback.confirm, name, picture)
-        return Adjusted(id, before, before, threshold, await self._threshold(before), score)
+        judged = await self._judged(name, upload)
+        before = judged.before
+        id = await asyncio.to_thread(self.store.feedback.confirm, name, judged.kept)
+        threshold = await self._threshold(before)
+        return Adjusted(id, before, before, judged.threshold, threshold, judged.score)
 
     async def undo(self, id: str) -> Adjusted:
         """Take feedback back: a version without the image, or a limit without the defect."""
         remark = await asyncio.to_thread(self.store.feedback.get, id)
         if remark.undone:
             raise Conflict(f"feedback {id!r} has been undone already")
-        before = await self.version(remark.set)
-        threshold = await self._threshold(before)
+        seen = await self.version(remark.set)
+        threshold = await self._threshold(seen)
 
-        def commit() -> SetVersion:
+        def commit() -> tuple[SetVersion, SetVersion]:
             with self.store.database.transaction():
                 self.store.feedback.undo(id)
-                known = {shot.sha256 for shot in before.shots}
+                latest = self.store.sets.get(remark.set)
+                known = {shot.sha256 for shot in latest.shots}
                 made = remark.version_before != remark.version_after
                 if remark.kind == "defect" or not made or remark.sha256 not in known:
-                    return before
-                return self.store.sets.drop(remark.set, [remark.sha256], origin="undo")
+                    return latest, latest
+                if len(known) == 1:
+                    raise Conflict(
+                        f"this is the only image left in set {remark.set!r}; add another normal "
+                        "image before, or remove the set"
+                    )
+                return latest, self.store.sets.drop(remark.set, [remark.sha256], origin="undo")
 
-        after = await asyncio.to_thread(commit)
+        before, after = await asyncio.to_thread(commit)
+        if before != seen:  # somebody has changed the set meanwhile
+            threshold = await self._threshold(before)
         return Adjusted(id, before, after, threshold, await self._threshold(after), float("nan"))
 
-    async def _picture(self, upload: Upload) -> Picture | Refusal:
-        try:
-            return (await self.decoders.decode(upload.data, upload.name)).picture
-        except UnreadableImage as error:
-            return Refusal(upload.name, str(error))
+    async def shot(self, name: str, version: int, sha256: str, deal: Callable[[Image], T]) -> T:
+        """What `deal` makes of a shot; one of more than 8 bits is in the window of its version."""
 
-    async def _judged(self, name: str, upload: Upload) -> tuple[SetVersion, Picture, float, float]:
-        """The latest version, the image, its score, and the limit as it is."""
+        def dealt() -> T:
+            found = self.store.sets.get(name, version)
+            picture = self.store.sets.picture(found, sha256)
+            window = self.store.sets.window(found) if picture.deep else None
+            return deal(develop(picture, window))
+
+        async with self._aside:
+            return await asyncio.to_thread(dealt)
+
+    @contextlib.asynccontextmanager
+    async def _decoded(self, upload: Upload) -> AsyncIterator[Picture]:
+        """An image for as long as it is needed; of large ones there is one at a time."""
+        async with self._places:
+            picture = (await self.decoders.decode(upload.data, upload.name)).picture
+            alone = self._large if picture.pixels.size > LARGE else contextlib.nullcontext()
+            async with alone:
+                yield picture
+
+    async def _judged(self, name: str, upload: Upload) -> Judged:
+        """An image by the latest version of a set."""
         version = await self.version(name)
-        picture = (await self.decoders.decode(upload.data, upload.name)).picture
         fitted = await self.fitted(version, Choice())
-        result = await self.engine.inspect(fitted, picture, float("inf"))
-        if isinstance(result, Failure):
-            raise UnreadableImage(result.error)
-        return version, picture, result.score, fitted.calibration.threshold
+        async with self._decoded(upload) as picture:
+            result = await self.engine.inspect(fitted, picture, float("inf"))
+            if isinstance(result, Failure):
+                raise UnreadableImage(result.error)
+            kept = await asyncio.to_thread(self.store.sets.keep, [picture])
+        return Judged(version, kept, result.score, fitted.calibration.threshold)
 
     def _ready(self, reference: str, choice: Choice) -> tuple[SetVersion, FittedInspector | None]:
         """A version, and what is in memory of it: one look at the store, on one thread."""
@@ -274,6 +361,11 @@ class Workbench:
                 self._answered(result.verdict, timing)
                 result = replace(result, timing=timing)
                 return deal(result) if quick else await asyncio.to_thread(deal, result)
+
+
+def _unusable(refused: Sequence[Refusal]) -> UsageError:
+    reason = refused[0].error if refused else "no file came"
+    return UsageError(f"no normal image can be used ({reason})")
 
 
 async def gathered(work: Iterable[Awaitable[T]]) -> list[T]:

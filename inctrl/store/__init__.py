@@ -7,8 +7,8 @@ from inctrl.store.names import parse_name, parse_reference
 from inctrl.store.opened import Store, default_folder, open_store
 from inctrl.store.replies import InFlight, KeyReused, Reply
 from inctrl.store.sets import Difference, Summary
-from inctrl.store.shots import Shot
-from inctrl.store.versions import Origin, SetVersion
+from inctrl.store.shots import KeptShots, Shot
+from inctrl.store.versions import Origin, SetVersion, VersionSummary
 
 __all__ = [
     "Difference",
@@ -16,6 +16,7 @@ __all__ = [
     "InFlight",
     "JobRow",
     "JobState",
+    "KeptShots",
     "KeyReused",
     "Origin",
     "Reply",
@@ -25,6 +26,7 @@ __all__ = [
     "Shot",
     "Store",
     "Summary",
+    "VersionSummary",
     "default_folder",
     "open_store",
     "parse_name",

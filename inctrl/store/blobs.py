@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from inctrl.errors import InvalidFile
+from inctrl.store.private import private_folder
 from inctrl.store.refusals import told_files
 
 ORPHAN_SECONDS = 3600.0
@@ -29,8 +30,7 @@ class Blobs:
         self.folder = folder
         self._durable: set[str] = set()
         """Subfolders known to outlast a power cut, whoever made them."""
-        with told_files(folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        private_folder(folder)
 
     def path(self, sha256: str) -> Path:
         """Where the blob is, if it is there."""
@@ -96,7 +96,7 @@ class Blobs:
 
     def _make_subfolder(self, folder: Path) -> None:
         if folder.name not in self._durable:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            private_folder(folder)
             _sync_folder(self.folder)
             self._durable.add(folder.name)
 

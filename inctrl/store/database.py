@@ -12,6 +12,7 @@ from pathlib import Path
 
 from inctrl.errors import InvalidFile, OutputError
 from inctrl.store.connections import Connections, Held
+from inctrl.store.private import close_to_others
 from inctrl.store.readalone import read_alone
 from inctrl.store.refusals import primary_code, told_sqlite
 
@@ -35,6 +36,10 @@ class Database:
         self._busy_seconds = busy_seconds
         self._connections = Connections(self._open)
         self._migrate(migrations)
+        # By name: opening the file to change it would take SQLite's locks from this process. A
+        # log that is made later has the rights of the file.
+        for path in (self.path, *(Path(f"{self.path}-{log}") for log in ("wal", "shm"))):
+            close_to_others(path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

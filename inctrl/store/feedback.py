@@ -10,7 +10,7 @@ from inctrl.images import Picture
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name
-from inctrl.store.shots import Shot, hold, keep, picture_of
+from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import no_set
 
 Kind = Literal["false_alarm", "defect"]
@@ -61,10 +61,14 @@ class Feedback:
         self._database = database
         self._blobs = blobs
 
-    def confirm(self, name: str, picture: Picture) -> str:
-        """Keep the image of a confirmed defect; gives the id, that of before where it is known."""
+    def confirm(self, name: str, picture: Picture | KeptShots) -> str:
+        """Keep the image of a confirmed defect; gives the id, that of before where it is known.
+
+        Inside of a transaction give it as `NormalSets.keep` kept it.
+        """
         parse_name(name)
-        (shot,) = keep(self._blobs, [picture])
+        kept = picture if isinstance(picture, KeptShots) else keep(self._blobs, [picture])
+        (shot,) = kept.shots
         with self._database.transaction() as db:
             _refuse_absent(db, name)
             known = db.execute(
@@ -80,16 +84,25 @@ class Feedback:
             return id
 
     def record(self, name: str, sha256: str, version_before: int, version_after: int) -> str:
-        """Note a false alarm: the image `sha256` became normal with `version_after`."""
+        """Note a false alarm: the image `sha256` became normal with `version_after`.
+
+        Gives the id. Where nothing became of it because it was told before (the versions are the
+        same), that is the id of before.
+        """
         parse_name(name)
-        id = uuid.uuid4().hex
-        row = FeedbackRow(
-            id, name, "false_alarm", now(), None, sha256, version_before, version_after
-        )
         with self._database.transaction() as db:
             _refuse_absent(db, name)
-            _insert(db, row)
-        return id
+            known = db.execute(
+                "SELECT id FROM feedback WHERE set_name = ? AND kind = 'false_alarm' "
+                "AND sha256 = ? AND undone IS NULL ORDER BY number DESC LIMIT 1",
+                (name, sha256),
+            ).fetchone()
+            if known and version_before == version_after:
+                return str(known[0])
+            id = uuid.uuid4().hex
+            versions = (version_before, version_after)
+            _insert(db, FeedbackRow(id, name, "false_alarm", now(), None, sha256, *versions))
+            return id
 
     def get(self, id: str) -> FeedbackRow:
         """NotStored where there is none."""
@@ -103,6 +116,21 @@ class Feedback:
             rows = db.execute(
                 f"SELECT {COLUMNS} FROM feedback WHERE set_name = ? ORDER BY number",  # noqa: S608
                 (name,),
+            )
+            return tuple(_row(row) for row in rows)
+
+    def newest(
+        self, name: str, after: str | None = None, limit: int = 50
+    ) -> tuple[FeedbackRow, ...]:
+        """The newest of a set first, from the one behind the id `after` on."""
+        with self._database.read() as db:
+            _refuse_absent(db, parse_name(name))
+            if after is not None:
+                _get(db, after)
+            rows = db.execute(
+                f"SELECT {COLUMNS} FROM feedback WHERE set_name = ? AND (? IS NULL OR number < "  # noqa: S608
+                "(SELECT number FROM feedback WHERE id = ?)) ORDER BY number DESC LIMIT ?",
+                (name, after, after, limit),
             )
             return tuple(_row(row) for row in rows)
 

@@ -5,14 +5,17 @@ import os
 import sqlite3
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from inctrl.errors import Conflict, NotStored, UsageError
+from inctrl.errors import Busy, Conflict, NotStored, UsageError
 from inctrl.store.database import Database, now
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
 ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled", "interrupted")
+WAIT = 30.0
+"""Seconds after which a place in a full queue may be free."""
 
 SCHEMA = """
 CREATE TABLE jobs (
@@ -26,16 +29,21 @@ CREATE TABLE jobs (
   finished TEXT,
   attempts INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT '',
-  pid INTEGER
+  pid INTEGER,
+  lost INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_by_state ON jobs (state, number);
 """
-_COLUMNS = "id, kind, spec, state, created, started, finished, attempts, error, pid"
+_COLUMNS = "id, kind, spec, state, created, started, finished, attempts, error, pid, lost"
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job; times are ISO 8601 in UTC, `pid` that of the process at work on it."""
+    """A job; times are ISO 8601 in UTC, `pid` that of the process at work on it.
+
+    attempts   times that it was begun, or gone on with
+    lost       times that it was broken off unawares since somebody last asked for it
+    """
 
     id: str
     kind: str
@@ -47,6 +55,7 @@ class JobRow:
     attempts: int
     error: str
     pid: int | None
+    lost: int = 0
 
 
 class Jobs:
@@ -55,10 +64,15 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, kind: str, spec: dict[str, Any], id: str | None = None) -> JobRow:
-        """A queued job; Conflict where the id is taken."""
+    def add(
+        self, kind: str, spec: dict[str, Any], id: str | None = None, *, most: int | None = None
+    ) -> JobRow:
+        """A queued job; Conflict where the id is taken, Busy where `most` wait already."""
         id = id or uuid.uuid4().hex
         with self._database.transaction() as db:
+            (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
+            if most is not None and waiting >= most:
+                raise Busy(f"too many jobs wait ({waiting}); cancel some or try later", WAIT)
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone():
                 raise Conflict(f"there is a job {id!r} already")
             db.execute(
@@ -139,17 +153,33 @@ class Jobs:
             )
             return _get(db, id)
 
-    def requeue(self, id: str) -> JobRow:
-        """Put a job that is not done back into the queue, at its old place."""
+    def requeue(self, id: str, *, lost: int | None = None) -> JobRow:
+        """Put a job that is not done back into the queue, at its old place.
+
+        lost    what the row shall tell of it from now on; None: what it tells already
+        """
         with self._database.transaction() as db:
             if _get(db, id).state == "succeeded":
                 raise Conflict(f"job {id!r} has succeeded; add a new one to run it again")
             db.execute(
-                "UPDATE jobs SET state = 'queued', finished = NULL, error = '', pid = NULL "
-                "WHERE id = ?",
-                (id,),
+                "UPDATE jobs SET state = 'queued', finished = NULL, error = '', pid = NULL, "
+                "lost = coalesce(?, lost) WHERE id = ?",
+                (lost, id),
             )
             return _get(db, id)
+
+    def prune(self, days: float) -> int:
+        """Remove those that ended more than so many days ago; gives how many.
+
+        A training that has succeeded stays: its adapter may be in use.
+        """
+        oldest = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        with self._database.transaction() as db:
+            return db.execute(
+                "DELETE FROM jobs WHERE finished < ? AND state NOT IN ('queued', 'running') "
+                "AND NOT (kind = 'train' AND state = 'succeeded')",
+                (oldest,),
+            ).rowcount
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state, 0 included."""

@@ -1,5 +1,6 @@
 """A store: one folder with all that outlasts a process."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from types import TracebackType
 
 import platformdirs
 
-from inctrl.errors import NotStored
+from inctrl.errors import NoSpace, NotStored, OutputError
 from inctrl.store.blobs import ORPHAN_SECONDS, Blobs
 from inctrl.store.contexts import KeptContexts
 from inctrl.store.database import FILE, Database
@@ -15,6 +16,7 @@ from inctrl.store.defect_scores import DefectScores
 from inctrl.store.feedback import Feedback
 from inctrl.store.history import History
 from inctrl.store.jobs import Jobs
+from inctrl.store.private import private_folder
 from inctrl.store.refusals import told_files
 from inctrl.store.replies import Replies
 from inctrl.store.schema import MIGRATIONS
@@ -81,6 +83,8 @@ def open_store(folder: str | Path | None = None, *, make: bool = True) -> Store:
     """The store in a folder (default: `INCTRL_STORE`, else in the user's data).
 
     make    create one where there is none; else that is NotStored
+
+    What is below the folder is closed to other users; the rights of the folder itself are kept.
     """
     path = Path(folder or os.environ.get("INCTRL_STORE") or default_folder()).absolute()
     if not make and not (path / FILE).exists():
@@ -89,7 +93,7 @@ def open_store(folder: str | Path | None = None, *, make: bool = True) -> Store:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     blobs = Blobs(path / "blobs")
     database = Database(path, MIGRATIONS)
-    return Store(
+    store = Store(
         folder=path,
         database=database,
         blobs=blobs,
@@ -101,6 +105,10 @@ def open_store(folder: str | Path | None = None, *, make: bool = True) -> Store:
         replies=Replies(database),
         jobs=Jobs(database),
     )
+    for below in (store.features_folder, store.jobs_folder):
+        with contextlib.suppress(NoSpace, OutputError):  # a full or a read-only disk is still read
+            private_folder(below)
+    return store
 
 
 def default_folder() -> Path:

@@ -1,7 +1,8 @@
 """Replies under idempotency keys: what was asked twice is done once."""
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,8 @@ CREATE TABLE replies (
   created TEXT NOT NULL,
   status INTEGER,
   headers TEXT,
-  body BLOB
+  body BLOB,
+  owner TEXT NOT NULL DEFAULT ''
 );
 """
 
@@ -38,10 +40,14 @@ class Reply:
 
 
 class Replies:
-    """begin -> the work -> finish; best finished in one transaction with what the work writes."""
+    """begin -> the work -> finish; best finished in one transaction with what the work writes.
+
+    owner   stands for whoever begins work here, among all that share the store
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.owner = uuid.uuid4().hex
 
     def begin(self, key: str, digest: str) -> Reply | None:
         """The reply of the first time, or None: now is the first time.
@@ -55,8 +61,8 @@ class Replies:
             ).fetchone()
             if row is None:
                 db.execute(
-                    "INSERT INTO replies (key, digest, created) VALUES (?, ?, ?)",
-                    (key, digest, now()),
+                    "INSERT INTO replies (key, digest, created, owner) VALUES (?, ?, ?, ?)",
+                    (key, digest, now(), self.owner),
                 )
                 return None
         known, status, headers, body = row
@@ -86,7 +92,11 @@ class Replies:
         with self._database.transaction() as db:
             return db.execute("DELETE FROM replies WHERE created < ?", (oldest,)).rowcount
 
-    def clear_in_flight(self) -> int:
-        """At the start of a service: what was begun before has died with its process."""
+    def clear_in_flight(self, alive: Collection[str] = ()) -> int:
+        """Forget what was begun by owners that are not alive: it has died with them."""
+        kept = ", ".join("?" * len(alive))
         with self._database.transaction() as db:
-            return db.execute("DELETE FROM replies WHERE status IS NULL").rowcount
+            return db.execute(
+                f"DELETE FROM replies WHERE status IS NULL AND owner NOT IN ({kept})",  # noqa: S608
+                tuple(alive),
+            ).rowcount

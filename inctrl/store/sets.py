@@ -4,23 +4,28 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, NotStored, UsageError
-from inctrl.images import Picture
+from inctrl.images import Picture, Window, shared_window
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name, plain_words
-from inctrl.store.shots import Shot, hold, keep, picture_of
+from inctrl.store.remembered import Remembered
+from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import (
     Origin,
     SetVersion,
+    VersionSummary,
     insert_shots,
     last_number,
     new_version,
     no_set,
     read_numbers,
+    read_summaries,
     read_version,
 )
 
 LONGEST_NOTE = 2000
+WINDOWS = 256
+"""Versions whose brightness windows are remembered in memory."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +55,29 @@ class NormalSets:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
+        self._windows = Remembered[Window | None](WINDOWS)
+
+    def keep(self, pictures: Iterable[Picture]) -> KeptShots:
+        """Write images that `create` and `add` then take: the slow part, without any lock.
+
+        Who calls those inside of a transaction keeps the images before it.
+        """
+        return keep(self._blobs, pictures)
 
     def create(
-        self, name: str, pictures: Iterable[Picture], *, item: str = "object", note: str = ""
+        self,
+        name: str,
+        pictures: Iterable[Picture] | KeptShots,
+        *,
+        item: str = "object",
+        note: str = "",
     ) -> SetVersion:
         """A new set; equal images count once. Conflict where there is one of this name."""
         parse_name(name)
         item = plain_words(item, "item") or "object"
         note = plain_words(note, "note", LONGEST_NOTE)
         self._refuse_taken(name)  # before the work; again below
-        kept = keep(self._blobs, pictures)
+        kept = self._kept(pictures)
         if not kept:
             raise UsageError(f"set {name!r} needs at least one normal image")
         with self._database.transaction() as db:
@@ -78,7 +96,7 @@ class NormalSets:
     def add(
         self,
         name: str,
-        pictures: Iterable[Picture],
+        pictures: Iterable[Picture] | KeptShots,
         *,
         note: str = "",
         origin: Origin = "add",
@@ -90,7 +108,7 @@ class NormalSets:
         """
         note = plain_words(note, "note", LONGEST_NOTE)
         self.get(name)
-        kept = keep(self._blobs, pictures)
+        kept = self._kept(pictures)
         with self._database.transaction() as db:
             latest = self._latest(name, base)
             known = {shot.sha256 for shot in latest.shots}
@@ -145,6 +163,13 @@ class NormalSets:
             numbers = read_numbers(db, parse_name(name))
             return tuple(read_version(db, name, number) for number in numbers)
 
+    def log(
+        self, name: str, before: int | None = None, limit: int = 50
+    ) -> tuple[VersionSummary, ...]:
+        """The versions, the newest first, without their shots; from the one below `before` on."""
+        with self._database.read() as db:
+            return read_summaries(db, parse_name(name), before, limit)
+
     def diff(self, name: str, a: int, b: int) -> Difference:
         """What version b has more than a, less, and both."""
         with self._database.read() as db:
@@ -169,6 +194,27 @@ class NormalSets:
         """The shots decoded; InvalidFile, naming the first that is damaged."""
         where = f"'{version.name}@{version.version}'"
         return [picture_of(self._blobs, shot, where) for shot in version.shots]
+
+    def picture(self, version: SetVersion, sha256: str) -> Picture:
+        """One of the shots decoded; NotStored where the version has none such."""
+        where = f"'{version.name}@{version.version}'"
+        for shot in version.shots:
+            if shot.sha256 == sha256:
+                return picture_of(self._blobs, shot, where)
+        raise NotStored(f"{where} has no shot {sha256!r}")
+
+    def window(self, version: SetVersion) -> Window | None:
+        """The brightness window of a version's deep shots; worked out once, one by one."""
+
+        def work_out() -> Window | None:
+            where = f"'{version.name}@{version.version}'"
+            return shared_window(picture_of(self._blobs, shot, where) for shot in version.shots)
+
+        return self._windows.get(version.digest, work_out)
+
+    def _kept(self, pictures: Iterable[Picture] | KeptShots) -> tuple[Shot, ...]:
+        kept = pictures if isinstance(pictures, KeptShots) else self.keep(pictures)
+        return kept.shots
 
     def _latest(self, name: str, base: int | None) -> SetVersion:
         latest = self.get(name)

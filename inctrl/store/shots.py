@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from inctrl.errors import Busy, InvalidFile, UnreadableImage
 from inctrl.images import Picture, decode, stored_bytes, stored_digest
 from inctrl.store.blobs import Blobs
@@ -20,19 +22,47 @@ class Shot:
     width: int
 
 
-def keep(blobs: Blobs, pictures: Iterable[Picture]) -> tuple[Shot, ...]:
-    """Write the blobs of pictures, taken one by one; of equal ones only the first counts."""
+@dataclass(frozen=True)
+class KeptShots:
+    """Images whose blobs are written and that no row names yet: sweeps spare them for an hour."""
+
+    shots: tuple[Shot, ...] = ()
+
+    @classmethod
+    def joined(cls, several: Iterable["KeptShots"]) -> "KeptShots":
+        """All in their order; of equal ones only the first counts."""
+        found: dict[str, Shot] = {}
+        for kept in several:
+            for shot in kept.shots:
+                found.setdefault(shot.sha256, shot)
+        return cls(tuple(found.values()))
+
+
+def keep(blobs: Blobs, pictures: Iterable[Picture]) -> KeptShots:
+    """Write the blobs of pictures, taken one by one; of equal ones only the first counts.
+
+    It takes seconds for large ones: never inside of a transaction, which all writers wait for.
+    """
     kept: dict[str, Shot] = {}
     for picture in pictures:
         data = stored_bytes(picture)
         name = image_name(picture.name)
-        # The identity is that of what is kept: a 64-bit channel is kept in 32.
-        stored = decode(data, name)
+        # The identity is that of what is kept: a 64-bit channel is kept in 32. To decode what
+        # comes back as it was would take three more copies of a large image.
+        stored = picture if _comes_back(picture) else decode(data, name)
         sha256 = stored_digest(stored)
         if sha256 not in kept:
             height, width = stored.pixels.shape[:2]
             kept[sha256] = Shot(sha256, blobs.put(data), name, height, width)
-    return tuple(kept.values())
+    return KeptShots(tuple(kept.values()))
+
+
+def _comes_back(picture: Picture) -> bool:
+    """Whether `stored_bytes` keeps these very values, of this type and shape."""
+    pixels = picture.pixels
+    if pixels.dtype == np.uint8:
+        return pixels.ndim == 3 and pixels.shape[2] == 3
+    return pixels.ndim == 2 and pixels.dtype in (np.uint16, np.int32, np.float32)
 
 
 def hold(blobs: Blobs, shots: Iterable[Shot]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UnreadableImage
-from inctrl.images import decode, stored_digest
+from inctrl.images import MAX_PIXELS, decode, stored_digest
 from inctrl.store import manifest as manifests
 from inctrl.store.archive import Archive, write_archive
 from inctrl.store.manifest import Manifest
@@ -35,10 +35,13 @@ def export_set(store: Store, name: str, path: Path, *, overwrite: bool = False) 
         write_archive(partial, _members(store, manifest))
 
 
-def import_set(store: Store, path: Path, *, name: str | None = None) -> SetVersion:
+def import_set(
+    store: Store, path: Path, *, name: str | None = None, pixels: int = MAX_PIXELS
+) -> SetVersion:
     """Take an exported set in, with its version numbers; gives its latest version.
 
     name    to import it under (default: the one it was exported from)
+    pixels  of an image at most
     A set that is there already with the same versions is left alone; Conflict where it has others.
     InvalidFile for a file that is unsafe or damaged anywhere, before anything is written.
     """
@@ -47,7 +50,7 @@ def import_set(store: Store, path: Path, *, name: str | None = None) -> SetVersi
         if name is not None:
             manifest = replace(manifest, set=replace(manifest.set, name=parse_name(name)))
         target = manifest.set.name
-        files = _checked(archive, manifest, str(path))
+        files = _checked(archive, manifest, str(path), pixels)
         if _is_there(store, manifest.set):
             return store.sets.get(target)
         kept = _put(store, archive, manifest, files)
@@ -69,7 +72,7 @@ def _members(store: Store, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
         yield f"images/{blob}.{'png' if data.startswith(PNG) else 'tiff'}", data
 
 
-def _checked(archive: Archive, manifest: Manifest, source: str) -> dict[str, str]:
+def _checked(archive: Archive, manifest: Manifest, source: str, pixels: int) -> dict[str, str]:
     """The member of each image, by blob; all are read once and compared with what is declared."""
     files: dict[str, str] = {}
     for blob in manifest.images:
@@ -82,7 +85,7 @@ def _checked(archive: Archive, manifest: Manifest, source: str) -> dict[str, str
         raise InvalidFile(f"{source!r} holds {min(undeclared)!a}, which its manifest does not name")
     shots = [record.shot for record in manifest.set.shots]
     shots += [row.shot for row in manifest.feedback if row.shot is not None]
-    identities = {blob: _identity(archive, file, blob, source) for blob, file in files.items()}
+    identities = {b: _identity(archive, file, b, source, pixels) for b, file in files.items()}
     for shot in shots:
         if identities[shot.blob] != (shot.sha256, shot.height, shot.width):
             raise InvalidFile(
@@ -91,12 +94,14 @@ def _checked(archive: Archive, manifest: Manifest, source: str) -> dict[str, str
     return files
 
 
-def _identity(archive: Archive, file: str, blob: str, source: str) -> tuple[str, int, int]:
+def _identity(
+    archive: Archive, file: str, blob: str, source: str, pixels: int
+) -> tuple[str, int, int]:
     data = archive.read(file)
     if hashlib.sha256(data).hexdigest() != blob:
         raise InvalidFile(f"{file!r} in {source!r} is damaged (its bytes have changed)")
     try:
-        picture = decode(data, file)
+        picture = decode(data, file, pixels=pixels)
     except UnreadableImage as error:
         raise InvalidFile(f"{source!r} holds an image that cannot be read: {error}") from None
     height, width = picture.pixels.shape[:2]
@@ -110,7 +115,7 @@ def _put(
     kept: dict[str, Shot] = {}
     for blob, shot in manifest.images.items():
         picture = decode(archive.read(files[blob]), shot.name)
-        (written,) = keep(store.blobs, [picture])
+        (written,) = keep(store.blobs, [picture]).shots
         if written.sha256 != shot.sha256:
             raise InvalidFile(f"{files[blob]!r} has changed while it was imported; try again")
         kept[written.sha256] = written
@@ -133,7 +138,7 @@ def _is_there(store: Store, record: SetRecord) -> bool:
     ]:
         return True
     raise Conflict(
-        f"there is another set {record.name!r} already; import it under another name with --name"
+        f"there is another set {record.name!r} already; give another name to import it under"
     )
 
 

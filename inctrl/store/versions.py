@@ -74,13 +74,25 @@ class SetVersion:
     digest: str
 
 
+@dataclass(frozen=True)
+class VersionSummary:
+    """A version by the number of its shots."""
+
+    version: int
+    created: str
+    note: str
+    origin: Origin
+    digest: str
+    shots: int
+
+
 def version_digest(item: str, sha256s: Sequence[str]) -> str:
     """sha256 over the item and the identities of the shots, in order."""
     return hashlib.sha256(json.dumps([item, list(sha256s)]).encode()).hexdigest()
 
 
 def no_set(name: str) -> NotStored:
-    return NotStored(f"there is no set {name!r}; `inctrl sets list` names those there are")
+    return NotStored(f"there is no set {name!r}; list the sets to see their names")
 
 
 def read_numbers(db: sqlite3.Connection, name: str) -> list[int]:
@@ -112,6 +124,22 @@ def read_version(db: sqlite3.Connection, name: str, version: int | None) -> SetV
         (name, number, number),
     )
     return SetVersion(name, number, item, tuple(Shot(*shot) for shot in shots), *row)
+
+
+def read_summaries(
+    db: sqlite3.Connection, name: str, before: int | None, limit: int
+) -> tuple[VersionSummary, ...]:
+    """Versions of a set, the newest first, from the one below `before` on."""
+    if not db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+        raise no_set(name)
+    rows = db.execute(
+        "SELECT version, created, note, origin, digest, (SELECT count(*) FROM shots "
+        "WHERE shots.set_name = versions.set_name AND added <= version "
+        "AND (dropped IS NULL OR dropped > version)) FROM versions "
+        "WHERE set_name = ? AND (? IS NULL OR version < ?) ORDER BY version DESC LIMIT ?",
+        (name, before, before, limit),
+    )
+    return tuple(VersionSummary(*row) for row in rows)
 
 
 def last_number(db: sqlite3.Connection, name: str) -> int:

@@ -50,6 +50,17 @@ def test_a_set_is_made_then_added_to(images: Path, capsys: pytest.CaptureFixture
     assert said(capsys) == ["bottle@3: 5 shots (1 new)"]
 
 
+def test_no_store_is_made_to_say_that_it_has_no_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, store = tmp_path / "query.png", tmp_path / "nowhere"
+    PIL.Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save(query)
+    words = ["detect", query, "--set", "bottle", "--store", store, "--out", tmp_path / "out"]
+    assert main.run([str(word) for word in words]) == 2
+    assert "holds no store" in capsys.readouterr().err
+    assert not store.exists()
+
+
 def test_an_unreadable_image_is_left_out_in_a_line_and_the_rest_kept(
     images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,9 @@
 """Refuses every connection that leaves this machine, and notes it in a file.
 
 Python imports this module at start where its folder is on PYTHONPATH, which the conftest sees to:
-the watch therefore holds for every child process of the tests too.
+the watch therefore holds for every child process of the tests too. The decoders of the service
+alone are not watched, for they are given nothing of the environment; they need not be, for they
+have no descriptor left with which a socket could be opened (`RLIMIT_NOFILE` 0 in `decoder.py`).
 """
 
 import ipaddress
@@ -13,6 +15,11 @@ from typing import Any
 NOTES = "INCTRL_TESTS_DIALLED"
 LOCAL_NAMES = {None, "", b"", "localhost", b"localhost"}
 EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+LOOKUPS = {
+    *("socket.getaddrinfo", "socket.getnameinfo"),
+    *("socket.gethostbyname", "socket.gethostbyaddr"),
+}
+"""They ask a name server."""
 
 
 def watch(event: str, details: tuple[Any, ...]) -> None:
@@ -20,8 +27,9 @@ def watch(event: str, details: tuple[Any, ...]) -> None:
     if event in EVENTS:
         address = details[1]
         host = address[0] if isinstance(address, tuple) and address else None
-    elif event == "socket.getaddrinfo":
-        host = details[0]
+    elif event in LOOKUPS:
+        # Of a look-up by address it is the first part of a pair.
+        host = details[0][0] if isinstance(details[0], tuple) else details[0]
     else:
         return
     if is_local(host):

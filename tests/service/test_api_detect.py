@@ -101,7 +101,7 @@ def test_a_version_of_a_set_can_be_named(client: Client) -> None:
 def test_what_cannot_be_asked_is_refused_with_a_reason(client: Client) -> None:
     with pytest.raises(NotStored, match="absent"):
         client.detect([DEFECT], set="absent")
-    with pytest.raises(UsageError, match="at least one"):
+    with pytest.raises(UsageError, match="name a set or send shots"):
         client.detect([DEFECT])
     with pytest.raises(UsageError, match="detector"):
         client.detect([DEFECT], set="part", detector="nothing")

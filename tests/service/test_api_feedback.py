@@ -1,12 +1,16 @@
 """Feedback over HTTP: what a false alarm and a confirmed defect do to a set, and undoing it."""
 
 from collections.abc import Iterator
+from unittest import mock
 
+import httpx2
 import pytest
-from live import Live, live, picture
+from live import Live, encoded, files, live, picture
 
 from inctrl import Client
 from inctrl.errors import Conflict, NotStored, UnreadableImage
+from inctrl.images import Picture
+from inctrl.store import SetVersion
 
 SHOTS = [picture(seed) for seed in range(4)]
 ODD = picture(9, spot=True)
@@ -93,8 +97,9 @@ def test_a_defect_that_scores_like_the_normals_lowers_nothing(client: Client) ->
 
 def test_the_same_remark_twice_does_no_more_than_once(client: Client) -> None:
     client.create_set("twice", SHOTS)
-    assert client.false_alarm("twice", ODD).version_after == 2
-    assert client.false_alarm("twice", ODD).version_after == 2
+    alarm = client.false_alarm("twice", ODD)
+    assert (alarm.version_before, alarm.version_after) == (1, 2)
+    assert client.false_alarm("twice", ODD) == alarm
     first, second = (client.confirm_defect("twice", picture(13, spot=True)) for _ in range(2))
     assert first.id == second.id
 
@@ -105,7 +110,96 @@ def test_remarks_are_listed_in_order_with_what_became_of_them(client: Client) ->
     defect = client.confirm_defect("listed", picture(13, spot=True))
     client.undo(alarm.id)
     found = client.feedback("listed")
-    assert [(one.id, one.undone) for one in found] == [(alarm.id, True), (defect.id, False)]
+    assert [(one.id, one.undone) for one in found] == [(defect.id, False), (alarm.id, True)]
+
+
+@pytest.mark.parametrize("kind", ["false_alarm", "defect"])
+def test_a_remark_whose_reply_was_lost_is_found_again_under_its_key(
+    service: Live, client: Client, kind: str
+) -> None:
+    name = f"lost-{kind}".replace("_", "-")
+    client.create_set(name, SHOTS)
+
+    def tell() -> httpx2.Response:
+        with service.http() as http:
+            return http.post(
+                "/v1/feedback",
+                data={"kind": kind, "set": name},
+                files=files("image", encoded(ODD)),
+                headers={"Idempotency-Key": name},
+            )
+
+    died = OSError(5, "as if it were killed here")
+    with mock.patch.object(service.bench.store.replies, "finish", side_effect=died):
+        assert tell().status_code == 500
+    (row,) = client.feedback(name)
+    told = tell()
+    assert told.status_code == 201
+    reply = told.json()
+    assert (reply["id"], list(client.feedback(name))) == (row.id, [row])
+    if kind == "false_alarm":
+        assert (reply["version_before"], reply["version_after"]) == (1, 2)
+        assert reply["threshold_before"] == client.detect([ODD], set=f"{name}@1").limit.threshold
+        assert reply["threshold_after"] == client.detect([ODD], set=f"{name}@2").limit.threshold
+        assert f"{name}@2 has 5 shots" in reply["words"]
+    assert tell().content == told.content
+
+
+def test_a_false_alarm_told_after_its_image_was_dropped_counts_anew(client: Client) -> None:
+    client.create_set("anew", SHOTS)
+    first = client.false_alarm("anew", ODD)
+    client.drop_image("anew", 2, first.sha256)
+    second = client.false_alarm("anew", ODD)
+    assert second.id != first.id
+    assert (second.version_before, second.version_after) == (3, 4)
+
+
+def test_the_only_image_left_is_not_undone_away(client: Client) -> None:
+    only = client.create_set("only", SHOTS[:1])
+    told = client.false_alarm("only", ODD)
+    client.drop_image("only", 2, only.shots[0].sha256)
+    with pytest.raises(Conflict, match="the only image left in set 'only'; add another"):
+        client.undo(told.id)
+    (row,) = client.feedback("only")
+    assert not row.undone
+    client.add_images("only", SHOTS[1:])
+    assert client.undo(told.id).version_after == 5
+
+
+def test_an_image_that_was_dropped_meanwhile_is_undone_without_a_version(
+    service: Live, client: Client
+) -> None:
+    client.create_set("meanwhile", SHOTS)
+    told = client.false_alarm("meanwhile", ODD)
+    look, sets = service.bench.version, service.bench.store.sets
+
+    async def look_before_it_changes(reference: str) -> SetVersion:
+        seen = await look(reference)
+        sets.drop("meanwhile", [told.sha256])
+        return seen
+
+    with mock.patch.object(service.bench, "version", look_before_it_changes):
+        undone = client.undo(told.id)
+    assert undone.undone
+    assert (undone.version_before, undone.version_after) == (3, 3)
+    assert client.set("meanwhile").version == 3
+
+
+def test_an_undo_goes_by_the_version_at_its_moment(service: Live, client: Client) -> None:
+    client.create_set("moment", SHOTS)
+    told = client.false_alarm("moment", ODD)
+    look, sets = service.bench.version, service.bench.store.sets
+
+    async def look_before_it_changes(reference: str) -> SetVersion:
+        seen = await look(reference)
+        sets.add("moment", [Picture(picture(30), "30")])
+        return seen
+
+    with mock.patch.object(service.bench, "version", look_before_it_changes):
+        undone = client.undo(told.id)
+    assert (undone.version_before, undone.version_after) == (3, 4)
+    assert undone.threshold_before == client.detect([ODD], set="moment@3").limit.threshold
+    assert len(client.set("moment").shots) == len(SHOTS) + 1
 
 
 def test_remarks_on_what_is_not_there_are_refused(client: Client) -> None:
@@ -116,5 +210,5 @@ def test_remarks_on_what_is_not_there_are_refused(client: Client) -> None:
     client.create_set("seen", SHOTS)
     with pytest.raises(UnreadableImage):
         client.confirm_defect("seen", b"no image")
-    assert client.feedback("seen") == []
+    assert list(client.feedback("seen")) == []
     assert client.set("seen").version == 1

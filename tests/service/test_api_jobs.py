@@ -3,17 +3,20 @@
 import io
 import json
 import shutil
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import Live, finished_job, live
+from live import Live, finished_job, idle_jobs, live
 
 from inctrl import Client
 from inctrl.errors import Conflict, MissingData, NotStored, UsageError
 from inctrl.service.jobs.specs import FolderJob
 from inctrl.service.schemas import JobReply
+from inctrl.service.settings import Settings
 
 DEMOS = Path(__file__).resolve().parents[2] / "demos" / "images"
 NORMALS = sorted((DEMOS / "gravel" / "normal").glob("*.png"))
@@ -60,6 +63,88 @@ def test_a_folder_is_inspected_with_the_scores_of_a_detection(client: Client) ->
     assert any(abs(number - result.score) < 1e-6 for number in numbers(row))
     assert next(client.jobs()).id == job.id
     assert job.id in {one.id for one in client.jobs("succeeded")}
+
+
+def test_a_folder_is_inspected_as_the_service_itself_would(tmp_path: Path) -> None:
+    """By its detector and its limit, which the row then tells; a request's own go before them."""
+    shutil.copytree(DEMOS / "gravel" / "query", tmp_path / "data" / "incoming")
+    chosen = {"detector": "patchcore", "alpha": 0.3, "image_size": 64}
+    with (
+        live(tmp_path / "store", backbone="tiny", data_root=tmp_path / "data", **chosen) as service,
+        service.client() as client,
+    ):
+        client.create_set("gravel", NORMALS[:3])
+        job = client.submit({"kind": "folder", "data": "incoming", "set": "gravel"})
+        told = {name: job.spec[name] for name in ("set", "detector", "adapter", "alpha")}
+        assert told == {
+            "set": "gravel@1", "detector": "patchcore", "adapter": None, "alpha": 0.3
+        }  # fmt: skip
+        assert client.wait(job.id, every=0.1, timeout=120).state == "succeeded"
+        scores = json.loads(client.job_file(job.id, "scores.json"))
+        found = client.detect(sorted((tmp_path / "data/incoming").iterdir()), set="gravel")
+        other = {"detector": "padim", "alpha": 0.1}
+        own = client.submit({"kind": "folder", "data": "incoming", "set": "gravel@1", **other})
+        client.cancel(own.id)
+    assert own.spec.items() >= other.items()
+    assert found.model.detector == "patchcore"
+    assert len(scores["results"]) == len(found.results) == 6
+    for written, result in zip(scores["results"], found.results, strict=True):
+        assert written["name"].endswith(result.name)
+        assert written["score"] == pytest.approx(result.score, abs=1e-6)
+        assert written["verdict"] == result.verdict
+        assert written["threshold"] == pytest.approx(result.threshold, abs=1e-6)
+
+
+def test_a_job_is_told_all_that_the_service_was(tmp_path: Path) -> None:
+    job = {"kind": "folder", "data": "incoming", "set": "gravel@1"}
+    (tmp_path / "data" / "incoming").mkdir(parents=True)
+    settings = {"adapter": "mine", "history": False, "data_root": tmp_path / "data"}
+    with (
+        idle_jobs(tmp_path / "store"),
+        live(tmp_path / "store", ready=False, **settings) as service,
+        service.client() as client,
+    ):
+        spec = client.submit(job).spec
+        assert (spec["detector"], spec["adapter"], spec["alpha"]) == ("incontext", "mine", 0.05)
+        own = client.submit({**job, "adapter": "other"}).spec
+        assert (own["detector"], own["adapter"]) == (None, "other")  # the adapter names its own
+        told = service.bench.settings.of_jobs
+    assert told["INCTRL_CACHE"] == "off"  # no feature of a query outlasts it
+    assert "INCTRL_CACHE" not in Settings().of_jobs
+    assert Settings(image_size=64, device="cpu").of_jobs == {
+        "INCTRL_BACKBONE": "tiny", "INCTRL_DEVICE": "cpu", "INCTRL_IMAGE_SIZE": "64",
+        "INCTRL_FIT": "",
+    }  # fmt: skip
+
+
+def test_jobs_are_queued_at_once_with_and_without_a_key(service: Live) -> None:
+    """A key takes the store first, and who has none takes nothing in another order."""
+    spec = FolderJob(data="incoming", set="gravel@1").model_dump(mode="json")
+    codes: list[int] = []
+    seen = threading.Barrier(8)
+
+    def post(number: int) -> None:
+        key = {"Idempotency-Key": f"many-{number}"} if number % 2 else {}
+        with service.http() as http:
+            seen.wait(30)
+            for _ in range(2):
+                reply = http.post("/v1/jobs", json=spec, headers=key)
+                codes.append(reply.status_code)
+
+    before = {row.id for row in service.bench.store.jobs.list(limit=200)}
+    started = time.monotonic()
+    threads = [threading.Thread(target=post, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert time.monotonic() - started < 15
+    assert codes == [202] * 16
+    added = [one for one in service.bench.store.jobs.list(limit=200) if one.id not in before]
+    for row in added:
+        if row.state in ("queued", "running"):
+            service.app.state.runner.cancel(row.id)
+    assert len(added) == 12  # a key stands for one job
 
 
 def numbers(row: str) -> list[float]:

@@ -15,6 +15,7 @@ from jobwork import LONG, alive, at_work, made_root, open_jobs, runner_of, until
 from inctrl.adapters import file as adapter_file
 from inctrl.errors import Conflict
 from inctrl.service.jobs import TrainJob
+from inctrl.service.jobs.attempt import Outcome
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.lock import taken
 from inctrl.store.jobs import Jobs
@@ -144,19 +145,74 @@ def test_what_was_found_running_three_times_is_interrupted_and_can_be_resumed(
     root: Path, rows: Jobs, tmp_path: Path
 ) -> None:
     lost, done = rows.add("train", LONG.model_dump(mode="json")), rows.add("train", {})
-    for _ in range(3):
-        rows.requeue(lost.id)
-        assert rows.claim() == rows.get(lost.id)
     runner = runner_of(rows, tmp_path, at_once=0)
+    for number, state in ((1, "queued"), (2, "queued"), (3, "interrupted")):
+        claimed = rows.claim()
+        assert claimed is not None
+        assert (claimed.id, claimed.attempts, claimed.lost) == (lost.id, number, number - 1)
 
-    async def work() -> None:
-        await until(lambda: rows.get(lost.id).state == "interrupted", 5)
+        async def work(state: str = state) -> None:
+            await until(lambda: rows.get(lost.id).state == state, 5)
 
-    at_work(runner, work)
+        at_work(runner, work)
     assert "3 times" in rows.get(lost.id).error
-    assert runner.resume(lost.id).state == "queued"
+    resumed = runner.resume(lost.id)
+    assert (resumed.state, resumed.lost) == ("queued", 0)  # it may be lost three times again
     with pytest.raises(Conflict):
         runner.resume(done.id)
+
+
+def test_planned_restarts_are_not_counted(root: Path, rows: Jobs, tmp_path: Path) -> None:
+    """Neither where the runner stops its child, nor where the whole machine is told to end."""
+    ending = [False]
+    id = rows.add("train", LONG.model_dump(mode="json")).id
+
+    async def stopped_from_outside(told: bool) -> None:
+        await until(lambda: rows.get(id).pid not in (None, os.getpid()))
+        child = rows.get(id).pid
+        assert child is not None
+        ending[0] = told
+        os.kill(child, signal.SIGTERM)
+        await until(lambda: rows.get(id).state == "queued" or rows.get(id).lost == 1)
+        if told:
+            await asyncio.sleep(1.5)
+            assert rows.get(id).state == "queued", "begun again by a server that ends"
+
+    for told, lost in ((True, 0), (False, 1)):
+        ending[0] = False
+        runner = runner_of(rows, tmp_path, ending=lambda: ending[0])
+        at_work(runner, lambda told=told: stopped_from_outside(told))  # type: ignore[misc]
+        assert (rows.get(id).state, rows.get(id).lost) == ("queued", lost)
+    for _ in range(5):
+        row = rows.claim()
+        assert row is not None
+        runner._end(id, Outcome("queued"))
+    row = rows.get(id)
+    assert (row.state, row.lost) == ("queued", 1)
+    assert row.attempts >= 7
+
+
+def test_old_jobs_are_forgotten_with_their_folders_but_no_adapter(
+    root: Path, rows: Jobs, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store/jobs"
+    kinds = {"old": "folder", "adapter": "train", "failed": "train", "young": "folder"}
+    for name, kind in kinds.items():
+        rows.add(kind, {}, id=name)
+        rows.finish(name, "failed" if name == "failed" else "succeeded")
+    rows.add("folder", {}, id="waits")
+    for name in (*kinds, "waits", "nobodys"):
+        (folder / name / "result").mkdir(parents=True)
+    with rows._database.transaction() as db:
+        db.execute("UPDATE jobs SET finished = '2020-01-01T00:00:00.000+00:00' "
+                   "WHERE id IN ('old', 'adapter', 'failed')")  # fmt: skip
+    runner = runner_of(rows, tmp_path)
+    runner.prune(365)
+    left = {"adapter", "young", "waits"}
+    assert {row.id for row in rows.list()} == left
+    assert {path.name for path in folder.iterdir()} == left
+    runner.prune(0)
+    assert {row.id for row in rows.list()} == {"adapter", "waits"}
 
 
 def test_a_result_that_was_whole_when_its_server_died_is_taken(

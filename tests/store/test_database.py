@@ -334,6 +334,34 @@ def test_the_folder_is_for_its_owner_alone(store: Store) -> None:
     assert store.blobs.folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such rights")
+def test_what_is_in_a_folder_of_the_user_is_closed_to_others_and_the_folder_stays(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    folder.chmod(0o755)
+
+    def rights() -> dict[str, int]:
+        return {p.name: p.stat().st_mode & 0o777 for p in folder.rglob("*")}
+
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with open_store(folder) as store:
+                store.sets.create("bottle", pictures(1))
+                found = rights()
+                assert {"store.sqlite3", "store.sqlite3-wal", "store.sqlite3-shm"} <= set(found)
+                assert {"blobs", "jobs", "features"} <= set(found)
+                assert [name for name, mode in found.items() if mode & 0o077] == []
+                assert folder.stat().st_mode & 0o777 == 0o755
+                store.sets.remove("bottle")
+            for name in ("store.sqlite3", "jobs", "features", "blobs"):  # as of another program
+                (folder / name).chmod(0o755)
+    finally:
+        os.umask(before)
+
+
 def test_opening_names_the_folder_or_takes_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

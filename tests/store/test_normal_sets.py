@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from store_samples import picture, pictures, score
 
 from inctrl.errors import Busy, Conflict, InvalidFile, NoSpace, NotStored, UsageError
-from inctrl.images import Picture, digest, stored_digest
-from inctrl.store import Store, open_store, parse_name, parse_reference, versions
+from inctrl.images import Picture, digest, shared_window, stored_digest
+from inctrl.store import KeptShots, Store, open_store, parse_name, parse_reference, versions
 from inctrl.store.names import image_name
 from inctrl.store.verify import verify
 
@@ -120,6 +120,63 @@ def test_dropping_makes_a_version_and_the_last_shot_stays(store: Store) -> None:
     store.sets.drop("bottle", [picture_sha(2)])
     assert [len(v.shots) for v in store.sets.versions("bottle")] == [3, 2, 3, 2]
     assert verify(store) == ()
+
+
+def test_the_log_has_the_newest_versions_first_without_their_shots(store: Store) -> None:
+    store.sets.create("bottle", pictures(1, 2, 3))
+    store.sets.add("bottle", pictures(4), note="more")
+    store.sets.drop("bottle", [store.sets.get("bottle").shots[0].sha256])
+    store.sets.create("other", pictures(7))
+    log = store.sets.log("bottle")
+    for one, version in zip(log, reversed(store.sets.versions("bottle")), strict=True):
+        told = (version.version, version.created, version.note, version.origin, version.digest)
+        assert (one.version, one.created, one.note, one.origin, one.digest) == told
+        assert one.shots == len(version.shots)
+    assert store.sets.log("bottle", limit=2) == log[:2]
+    assert store.sets.log("bottle", before=2) == log[2:]
+    with pytest.raises(NotStored, match="no set 'nut'"):
+        store.sets.log("nut")
+
+
+def test_images_kept_before_make_a_set_and_a_version(store: Store) -> None:
+    kept = [store.sets.keep([one]) for one in pictures(1, 2, 1)]
+    both = KeptShots.joined(kept)
+    assert [shot.name for shot in both.shots] == ["1.png", "2.png"]
+    with store.database.transaction():
+        first = store.sets.create("bottle", kept[0])
+        second = store.sets.add("bottle", both)
+    assert (first.shots, second.shots) == (kept[0].shots, both.shots)
+    with pytest.raises(UsageError, match="at least one"):
+        store.sets.create("none", KeptShots())
+
+
+def test_images_that_were_swept_before_they_were_used_are_asked_for_again(store: Store) -> None:
+    store.sets.create("bottle", pictures(1))
+    kept = store.sets.keep(pictures(2))
+    store.sweep(older_than=0)
+    for use in (store.sets.create, store.sets.add):
+        with pytest.raises(Busy, match="try again"):
+            use("bottle" if use == store.sets.add else "new", kept)
+    assert names(store) == ["1.png"]
+
+
+def test_one_shot_is_read_alone(store: Store) -> None:
+    made = store.sets.create("bottle", pictures(1, 2))
+    store.blobs.path(made.shots[0].blob).write_bytes(b"rot")
+    assert np.array_equal(store.sets.picture(made, made.shots[1].sha256).pixels, picture(2).pixels)
+    with pytest.raises(InvalidFile, match="1.png"):
+        store.sets.picture(made, made.shots[0].sha256)
+    with pytest.raises(NotStored, match="'bottle@1' has no shot"):
+        store.sets.picture(made, "0" * 64)
+
+
+def test_the_window_of_a_version_is_that_of_its_deep_shots(store: Store) -> None:
+    deep = [Picture(np.full((6, 8), 100 * n, np.uint16), f"{n}") for n in range(1, 4)]
+    made = store.sets.create("deep", [*deep, picture(1)])
+    assert store.sets.window(made) == shared_window(deep)
+    more = store.sets.add("deep", [Picture(np.full((6, 8), 900, np.uint16), "9")])
+    assert store.sets.window(more) != store.sets.window(made) == shared_window(deep)
+    assert store.sets.window(store.sets.create("flat", pictures(1, 2))) is None
 
 
 def test_the_difference_of_two_versions(store: Store) -> None:

@@ -71,6 +71,17 @@ def test_a_start_clears_what_died_at_work_and_keeps_the_rest(store: Store) -> No
     assert store.replies.begin("done", "digest") == REPLY
 
 
+def test_what_another_service_is_at_work_on_stays(store: Store) -> None:
+    with open_store(store.folder) as other:
+        assert other.replies.owner != store.replies.owner
+        other.replies.begin("theirs", "digest")
+        store.replies.begin("ours", "digest")
+        assert store.replies.clear_in_flight({other.replies.owner}) == 1
+        with pytest.raises(InFlight):
+            store.replies.begin("theirs", "digest")
+        assert store.replies.begin("ours", "digest") is None
+
+
 def test_replies_are_forgotten_after_their_time(store: Store) -> None:
     store.replies.begin("key", "digest")
     store.replies.finish("key", REPLY)

@@ -44,6 +44,33 @@ def test_a_false_alarm_has_the_versions_around_it(bottle: Store) -> None:
         bottle.feedback.picture(row)
 
 
+def test_a_false_alarm_that_changed_nothing_is_the_one_of_before(bottle: Store) -> None:
+    first = bottle.feedback.record("bottle", "0" * 64, 1, 2)
+    assert bottle.feedback.record("bottle", "0" * 64, 2, 2) == first
+    assert bottle.feedback.get(first).version_after == 2
+    other = bottle.feedback.record("bottle", "1" * 64, 2, 2)
+    bottle.feedback.undo(first)
+    assert len({first, other, bottle.feedback.record("bottle", "0" * 64, 2, 2)}) == 3
+
+
+def test_the_newest_feedback_comes_in_pages(bottle: Store) -> None:
+    ids = [bottle.feedback.record("bottle", f"{n:064x}", n, n + 1) for n in range(1, 5)]
+    newest = bottle.feedback.newest
+    assert [row.id for row in newest("bottle")] == ids[::-1]
+    assert [row.id for row in newest("bottle", limit=2)] == [ids[3], ids[2]]
+    assert [row.id for row in newest("bottle", after=ids[2], limit=9)] == [ids[1], ids[0]]
+    for name, after in (("bottle", "x"), ("nut", None)):
+        with pytest.raises(NotStored):
+            newest(name, after)
+
+
+def test_an_image_kept_before_is_confirmed_in_a_transaction(bottle: Store) -> None:
+    kept = bottle.sets.keep([picture(9)])
+    with bottle.database.transaction():
+        bottle.feedback.confirm("bottle", kept)
+    assert bottle.feedback.defects("bottle") == kept.shots
+
+
 def test_feedback_is_listed_in_its_order_by_set(bottle: Store) -> None:
     bottle.sets.create("nut", pictures(1))
     first = bottle.feedback.record("bottle", "0" * 64, 1, 2)

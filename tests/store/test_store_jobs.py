@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from inctrl.errors import Conflict, NotStored, UsageError
+from inctrl.errors import Busy, Conflict, NotStored, UsageError
 from inctrl.store import Store, open_store
 from inctrl.store.jobs import ENDED, JobState
 
@@ -46,6 +46,25 @@ def test_of_many_threads_each_claims_another(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(row.spec["i"] for row in claimed if row) == list(range(8))
+
+
+def test_no_more_than_so_many_wait_even_where_they_come_at_once(store: Store) -> None:
+    added: list[object] = []
+
+    def add() -> None:
+        try:
+            added.append(store.jobs.add("folder", {}, most=3).state)
+        except Busy as error:
+            added.append(error.retry_after)
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, added)) == [*["30.0"] * 5, *["queued"] * 3]
+    store.jobs.claim()
+    assert store.jobs.add("folder", {}, most=3).state == "queued"  # what runs does not wait
 
 
 @pytest.mark.parametrize("state", ENDED)

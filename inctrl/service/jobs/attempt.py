@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ from inctrl.service.jobs.specs import (
 from inctrl.store.jobs import JobRow, Jobs, JobState
 
 LIMIT = 3
-"""Runs of a job that may be broken off by the end of its server."""
+"""Runs of a job that may be broken off unawares; ends of a server that stops its jobs are none."""
 LOOK = 1.0
 """Seconds between looks at the row and the log of a running job."""
 PARTIAL, STOPPED = 4, (-15, 128 + 15)
@@ -40,10 +40,14 @@ logger = logging.getLogger("inctrl")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended; `queued` where the job is to go on later."""
+    """How a run ended; `queued` where the job is to go on later.
+
+    lost    times that it was broken off unawares by now; None: no further one
+    """
 
     state: JobState
     error: str = ""
+    lost: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ class Machine:
     store: Path
     threads: int
     environment: Mapping[str, str]
+    leaving: Callable[[], bool] = lambda: False
 
     def of(self, id: str) -> JobFolder:
         """The folder of a job; NotStored for what is no id."""
@@ -108,7 +113,7 @@ class Attempt:
         elif outcome.state == "succeeded":
             await asyncio.to_thread(self._folder.sweep, *UNDONE)
         told = " ".join(self._machine.hiding(self.row.id)(outcome.error).split())
-        return Outcome(outcome.state, told)
+        return Outcome(outcome.state, told, outcome.lost)
 
     async def _outcome(self) -> Outcome:
         if self.wanted:
@@ -153,7 +158,9 @@ class Attempt:
         finally:
             await child.stop()
         self._folder.trim()
-        if code is not None:
+        if code in STOPPED:
+            await asyncio.sleep(LOOK)  # the server may be about to be told the same
+        if code is not None and not (code in STOPPED and self.wanted):
             return self._ended(code, spec)
         return Outcome(self.wanted or "queued")
 
@@ -172,8 +179,11 @@ class Attempt:
         if code == PARTIAL and _whole(spec, self._folder):
             return Outcome("succeeded", told)
         if code in STOPPED:  # as a machine that shuts down asks all processes at once
+            if self._machine.leaving():
+                return Outcome("queued")
+            lost = self.row.lost + 1
             gone = Outcome("interrupted", f"it was stopped from outside {LIMIT} times")
-            return gone if self.row.attempts >= LIMIT else Outcome("queued")
+            return gone if lost >= LIMIT else Outcome("queued", lost=lost)
         if code < 0:
             return Outcome("failed", f"it was killed (signal {-code}); is there memory enough?")
         return Outcome("failed", told or f"it ended with exit code {code}; see the log")

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import logging
 import os
-import threading
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from inctrl.errors import Busy, Conflict, InctrlError
+from inctrl.errors import Conflict, InctrlError, NotStored
 from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome
 from inctrl.service.jobs.dataroot import Listing, data_sets
+from inctrl.service.jobs.folder import ID
 from inctrl.service.jobs.lock import taken
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, TrainJob, command
 from inctrl.service.jobs.views import JobView, Views
@@ -44,6 +45,7 @@ class JobRunner:
         at_once: int = 1,
         threads: int = 1,
         environment: Mapping[str, str] | None = None,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         folder       of the jobs' folders
@@ -51,12 +53,15 @@ class JobRunner:
         store        of the normal sets
         threads      of a child's arithmetic
         environment  added to a child's, such as INCTRL_BACKBONE
+        ending       whether the server has been told to end: no job is begun any more
         """
         self._jobs = jobs
-        self._machine = Machine(jobs, folder, data_root, store, threads, environment or {})
+        self._ending = ending
+        self._machine = Machine(
+            jobs, folder, data_root, store, threads, environment or {}, lambda: self._leaving
+        )
         self._views = Views(jobs, self._machine)
         self._at_once = at_once
-        self._submitting = threading.Lock()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
         self._lock: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,11 +92,7 @@ class JobRunner:
     def submit(self, spec: FolderJob | TrainJob | EvaluateJob) -> JobRow:
         """Queue a job; refused here for what can be seen before it runs, and Busy if many wait."""
         command(spec, self._machine.places(self._machine.of("new")))
-        with self._submitting:
-            waiting = self._jobs.counts()["queued"]
-            if waiting >= QUEUED:
-                raise Busy(f"too many jobs wait ({waiting}); cancel some or try later", 30.0)
-            row = self._jobs.add(spec.kind, spec.model_dump(mode="json"))
+        row = self._jobs.add(spec.kind, spec.model_dump(mode="json"), most=QUEUED)
         self._look()
         return row
 
@@ -115,9 +116,19 @@ class JobRunner:
         row = self._jobs.get(id)
         if row.state != "interrupted":
             raise Conflict(f"job {id!r} was not interrupted; it is {row.state}")
-        row = self._jobs.requeue(id)
+        row = self._jobs.requeue(id, lost=0)
         self._look()
         return row
+
+    def prune(self, days: float) -> None:
+        """Forget jobs that ended more than so many days ago, and what came of them."""
+        self._jobs.prune(days)
+        for path in self._machine.folder.iterdir() if self._machine.folder.is_dir() else ():
+            if path.is_dir() and ID.fullmatch(path.name):
+                try:
+                    self._jobs.get(path.name)
+                except NotStored:
+                    shutil.rmtree(path, ignore_errors=True)
 
     async def wait(self, id: str, seconds: float = 5.0) -> JobRow:
         """The job when it has ended, or as it is after so long."""
@@ -144,6 +155,10 @@ class JobRunner:
         """What trainings and evaluations can be given."""
         return data_sets(self._machine.data_root)
 
+    @property
+    def _leaving(self) -> bool:
+        return self._stopping or self._ending()
+
     def _look(self) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
@@ -168,7 +183,7 @@ class JobRunner:
             if self._lock is None:
                 return  # another server is at it
         await asyncio.to_thread(self._recover)
-        while len(self._running) < self._at_once and not self._stopping:
+        while len(self._running) < self._at_once and not self._leaving:
             row = await asyncio.to_thread(self._jobs.claim)
             if row is None:
                 return
@@ -183,11 +198,12 @@ class JobRunner:
         for row in self._jobs.running():
             if row.id in mine or not self._machine.of(row.id).free():
                 continue  # its child is still dying
-            if row.attempts >= LIMIT:
-                told = f"its server ended {row.attempts} times while it ran; it was given up"
+            lost = row.lost + 1
+            if lost >= LIMIT:
+                told = f"its server ended {lost} times while it ran; it was given up"
                 self._jobs.finish(row.id, "interrupted", told)
             else:
-                self._jobs.requeue(row.id)
+                self._jobs.requeue(row.id, lost=lost)
 
     async def _run(self, attempt: Attempt) -> None:
         id = attempt.row.id
@@ -207,6 +223,6 @@ class JobRunner:
             self._machine.of(id).clear()
             return
         if outcome.state == "queued":
-            self._jobs.requeue(id)
+            self._jobs.requeue(id, lost=outcome.lost)
         else:
             self._jobs.finish(id, outcome.state, outcome.error)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from inctrl.service import detection
 from inctrl.service.answers import MEDIA_TYPES
 from inctrl.service.detection import Asked
+from inctrl.service.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
     Chosen,
@@ -24,7 +25,7 @@ from inctrl.service.requests import (
 )
 from inctrl.service.schemas import REFERENCE, Detection, MapFormat
 
-router = APIRouter(prefix="/v1", tags=["detect"])
+router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 
 
 async def asked(

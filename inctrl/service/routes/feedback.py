@@ -1,12 +1,14 @@
 """Feedback: what somebody found out about an image that was judged."""
 
+import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import finite
+from inctrl.service.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
     IdempotencyKey,
@@ -15,18 +17,21 @@ from inctrl.service.requests import (
     once_awaited,
     told,
     uploads,
+    while_connected,
 )
 from inctrl.service.schemas import NAME, FeedbackPage, FeedbackReply
 from inctrl.service.workbench import Adjusted
 from inctrl.store import FeedbackRow
 
-router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
+router = APIRouter(prefix="/v1/feedback", tags=["feedback"], route_class=FormRoute)
 Kind = Literal["false_alarm", "defect"]
-FeedbackId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
+ID = r"^[0-9a-f]{32}$"
+FeedbackId = Annotated[str, PathParameter(pattern=ID)]
 
 
 @router.post("", status_code=201, response_model=FeedbackReply)
 async def give_feedback(
+    request: Request,
     bench: Bench,
     kind: Annotated[Kind, Form()],
     name: Annotated[str, Form(alias="set", pattern=NAME)],
@@ -34,15 +39,20 @@ async def give_feedback(
     note: Note = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """A false alarm becomes a normal of a new version; a confirmed defect may lower the limit."""
+    """A false alarm becomes a normal of a new version; a confirmed defect may lower the limit.
+
+    Told again, nothing more becomes of it, and the reply has the id of the first time.
+    """
     sent = await uploads([image], bench.settings.limits)
 
     async def act() -> Response:
         if kind == "false_alarm":
-            adjusted = await bench.false_alarm(name, sent[0], note)
+            work = bench.false_alarm(name, sent[0], note)
         else:
-            adjusted = await bench.confirm_defect(name, sent[0])
-        reply = adjusted_reply(bench.store.feedback.get(adjusted.id), adjusted)
+            work = bench.confirm_defect(name, sent[0])
+        adjusted = await while_connected(request, work)
+        row = await asyncio.to_thread(bench.store.feedback.get, adjusted.id)
+        reply = adjusted_reply(row, adjusted)
         return told(reply, 201, Location=f"/v1/feedback/{reply.id}")
 
     parts = ("feedback", kind, name, note, contents(sent))
@@ -51,10 +61,15 @@ async def give_feedback(
 
 @router.get("")
 def list_feedback(
-    bench: Bench, name: Annotated[str, Query(alias="set", pattern=NAME)]
+    bench: Bench,
+    name: Annotated[str, Query(alias="set", pattern=NAME)],
+    after: Annotated[str | None, Query(pattern=ID)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> FeedbackPage:
-    """All feedback on a set, the oldest first."""
-    return FeedbackPage(items=[feedback_reply(row) for row in bench.store.feedback.list(name)])
+    """The feedback on a set, the newest first."""
+    found = bench.store.feedback.newest(name, after, limit + 1)
+    items = [feedback_reply(row) for row in found[:limit]]
+    return FeedbackPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
 @router.get("/{id}")

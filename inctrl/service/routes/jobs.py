@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile
 from inctrl.service.jobs.runner import JobRunner
-from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob
+from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob, read_spec
 from inctrl.service.jobs.views import JobView
 from inctrl.service.requests import Bench, IdempotencyKey, once, told
 from inctrl.service.schemas import (
@@ -61,7 +61,8 @@ async def submit_job(
 ) -> Response:
     """Queue a job; `GET /v1/jobs/{id}` tells how it goes.
 
-    A set without a version means its latest one at this moment.
+    A set without a version means its latest one at this moment; a folder without detector and
+    adapter is inspected by those of the service, as in `POST /v1/detect`.
     """
 
     def commit() -> Response:
@@ -162,10 +163,17 @@ def job_reply(view: JobView) -> JobReply:
 
 
 def _pinned(bench: Workbench, spec: FolderJob | TrainJob | EvaluateJob) -> JobSpec:
-    if not isinstance(spec, FolderJob) or "@" in spec.set:
+    """The spec with all that a detection would fill in, so that the row tells what was run."""
+    if not isinstance(spec, FolderJob):
         return spec
-    latest = bench.store.sets.get(spec.set).version
-    return spec.model_copy(update={"set": f"{spec.set}@{latest}"})
+    settings, told = bench.settings, dict[str, object]()
+    if "@" not in spec.set:
+        told["set"] = f"{spec.set}@{bench.store.sets.get(spec.set).version}"
+    if spec.detector is None and spec.adapter is None:
+        told |= {"detector": settings.detector, "adapter": settings.adapter}
+    if spec.alpha is None:
+        told["alpha"] = settings.alpha
+    return read_spec({**spec.model_dump(), **told})
 
 
 def _row(row: JobRow) -> dict[str, Any]:

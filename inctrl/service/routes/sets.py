@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Header, Query
+from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi import Path as PathParameter
 from starlette.responses import Response
 
-from inctrl.errors import NotStored
-from inctrl.images import develop, shared_window
-from inctrl.service.answers import difference_reply, set_reply, shown_png
+from inctrl.service.answers import difference_reply, set_reply, shown_png, version_summary
+from inctrl.service.forms import FormRoute
 from inctrl.service.refusals import Outdated
 from inctrl.service.requests import (
     Bench,
@@ -20,6 +19,7 @@ from inctrl.service.requests import (
     once,
     told,
     uploads,
+    while_connected,
 )
 from inctrl.service.schemas import (
     NAME,
@@ -32,10 +32,12 @@ from inctrl.service.schemas import (
 from inctrl.service.workbench import Refusal
 from inctrl.store import SetVersion
 
-router = APIRouter(prefix="/v1/sets", tags=["sets"])
+router = APIRouter(prefix="/v1/sets", tags=["sets"], route_class=FormRoute)
 SetName = Annotated[str, PathParameter(pattern=NAME)]
 Number = Annotated[int, PathParameter(ge=1, le=999_999_999)]
 Digest = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
+UNCHANGING = "private, max-age=31536000, immutable"
+"""A version never changes, and its number is never given again."""
 IfMatch = Annotated[str | None, Header(max_length=200)]
 
 
@@ -63,6 +65,7 @@ def list_sets(
 
 @router.post("", status_code=201, response_model=SetReply)
 async def create_set(
+    request: Request,
     bench: Bench,
     name: Annotated[str, Form(pattern=NAME)],
     images: Files,
@@ -72,10 +75,10 @@ async def create_set(
 ) -> Response:
     """A new set of normal images. Unreadable ones are left out and named in `refused`."""
     sent = await uploads(images, bench.settings.limits)
-    pictures, refused = await bench.normals(sent)
+    kept, refused = await while_connected(request, bench.normals(sent))
 
     def commit() -> Response:
-        version = bench.store.sets.create(name, pictures, item=item, note=note)
+        version = bench.store.sets.create(name, kept, item=item, note=note)
         return _told(version, refused, 201)
 
     parts = ("create", name, item, note, contents(sent))
@@ -101,6 +104,7 @@ def remove_set(bench: Bench, name: SetName) -> None:
     responses={200: {"model": SetReply, "description": "all of them are known"}},
 )
 async def add_images(
+    request: Request,
     bench: Bench,
     name: SetName,
     images: Files,
@@ -114,12 +118,12 @@ async def add_images(
     412.
     """
     sent = await uploads(images, bench.settings.limits)
-    pictures, refused = await bench.normals(sent)
+    kept, refused = await while_connected(request, bench.normals(sent))
 
     def commit() -> Response:
         with bench.store.database.transaction():
             latest = _matched(bench.store.sets.get(name), if_match)
-            version = bench.store.sets.add(name, pictures, note=note)
+            version = bench.store.sets.add(name, kept, note=note)
         return _told(version, refused, 200 if version == latest else 201)
 
     parts = ("add", name, note, if_match, contents(sent))
@@ -127,9 +131,16 @@ async def add_images(
 
 
 @router.get("/{name}/versions")
-def list_versions(bench: Bench, name: SetName) -> VersionPage:
-    """Every version, the oldest first."""
-    return VersionPage(items=[set_reply(one) for one in bench.store.sets.versions(name)])
+def list_versions(
+    bench: Bench,
+    name: SetName,
+    after: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> VersionPage:
+    """The versions without their shots, the newest first."""
+    found = bench.store.sets.log(name, after, limit + 1)
+    items = [version_summary(one) for one in found[:limit]]
+    return VersionPage(items=items, next_cursor=items[-1].version if len(found) > limit else None)
 
 
 @router.get("/{name}/versions/{version}", response_model=SetReply)
@@ -151,19 +162,24 @@ def drop_image(
     response_class=Response,
     responses={200: {"content": {"image/png": {}}}},
 )
-def show_image(bench: Bench, name: SetName, version: Number, sha256: Digest) -> Response:
-    """A shot as PNG, drawn anew from its pixels; more than 8 bits in the window of the set."""
-    found = bench.store.sets.get(name, version)
-    if sha256 not in {shot.sha256 for shot in found.shots}:
-        raise NotStored(f"'{name}@{version}' has no shot {sha256!r}")
-    pictures = bench.store.sets.pictures(found)
-    wanted = next(p for p, shot in zip(pictures, found.shots, strict=True) if shot.sha256 == sha256)
-    image = develop(wanted, shared_window(pictures))
+async def show_image(
+    bench: Bench,
+    name: SetName,
+    version: Number,
+    sha256: Digest,
+    size: Annotated[int | None, Query(ge=16, le=4096, description="longest side")] = None,
+) -> Response:
+    """A shot as PNG, drawn anew from its pixels; more than 8 bits in the window of the set.
+
+    With `size` it is reduced to so many pixels on its longest side.
+    """
+    data = await bench.shot(name, version, sha256, lambda image: shown_png(image, size))
     headers = {
         "Content-Disposition": f'inline; filename="{sha256[:16]}.png"',
-        "ETag": f'"{sha256}"',
+        "ETag": f'"{sha256}-{size}"' if size else f'"{sha256}"',
+        "Cache-Control": UNCHANGING,
     }
-    return Response(shown_png(image.rgb), 200, headers, "image/png")
+    return Response(data, 200, headers, "image/png")
 
 
 @router.get("/{name}/diff")

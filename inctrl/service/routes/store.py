@@ -1,23 +1,22 @@
 """The store as a whole: taking sets along, bringing them in, and checking every byte."""
 
-import asyncio
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, UploadFile
+from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi import Path as PathParameter
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile, set_reply
-from inctrl.service.importing import import_apart
+from inctrl.service.forms import ArchiveRoute
 from inctrl.service.requests import Bench, told
 from inctrl.service.schemas import NAME, FindingReply, SetReply, VerifyReply
+from inctrl.service.scratch import scratch
 from inctrl.store.transfer import export_set
-from inctrl.store.verify import Finding, orphans, verify
+from inctrl.store.verify import Finding
 
-router = APIRouter(prefix="/v1", tags=["store"])
+router = APIRouter(prefix="/v1", tags=["store"], route_class=ArchiveRoute)
 
 
 @router.get(
@@ -27,7 +26,7 @@ router = APIRouter(prefix="/v1", tags=["store"])
 )
 def export(bench: Bench, name: Annotated[str, PathParameter(pattern=NAME)]) -> Response:
     """A set with all versions, images and feedback as a zip that `POST /v1/imports` reads."""
-    folder = tempfile.TemporaryDirectory(prefix="inctrl-export-")
+    folder = scratch(bench.store)
     try:
         path = Path(folder.name, f"{name}.zip")
         export_set(bench.store, name, path)
@@ -49,16 +48,18 @@ async def import_archive(
     name: Annotated[str | None, Form(pattern=NAME)] = None,
 ) -> Response:
     """Bring in what an export holds, under its name or another; nothing of it where any is bad."""
-    version = await import_apart(bench.store, archive, name)
+    version = await bench.importer.bring(archive, name)
     location = f"/v1/sets/{version.name}/versions/{version.version}"
     return told(set_reply(version), 201, Location=location)
 
 
 @router.get("/verify")
-async def verify_store(bench: Bench) -> VerifyReply:
-    """Read every row and every file of the store; this takes time where there is much."""
-    faults = await asyncio.to_thread(verify, bench.store)
-    loose = await asyncio.to_thread(orphans, bench.store)
+async def verify_store(request: Request, bench: Bench) -> VerifyReply:
+    """Read every row and every file of the store, for one caller at a time.
+
+    This takes time where there is much.
+    """
+    faults, loose = await request.app.state.verifier.look(bench.store)
     return VerifyReply(
         clean=not faults,
         faults=[_finding(one) for one in faults],
