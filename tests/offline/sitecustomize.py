@@ -8,12 +8,14 @@ have no descriptor left with which a socket could be opened (`RLIMIT_NOFILE` 0 i
 
 import ipaddress
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 NOTES = "INCTRL_TESTS_DIALLED"
-LOCAL_NAMES = {None, "", b"", "localhost", b"localhost"}
+OWN_NAME = platform.node()
+LOCAL_NAMES = {None, "", b"", "localhost", b"localhost", OWN_NAME, OWN_NAME.encode()}
 EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 LOOKUPS = {
     *("socket.getaddrinfo", "socket.getnameinfo"),

@@ -79,7 +79,7 @@ def test_without_work_the_end_is_quick_even_with_idle_and_silent_connections():
         assert read_all(kept).raw == b""
         code, seconds = run.end()
     assert code == 0
-    assert 0.3 < seconds < 2.0
+    assert 0.2 < seconds < 2.0
 
 
 def test_a_page_that_listens_holds_nothing_up():
