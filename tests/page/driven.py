@@ -178,7 +178,12 @@ class Page:
 
 
 def _expected(message: str) -> bool:
-    """What Gradio itself remarks on uploads, and that browsers fetch a manifest without cookies."""
-    return message.endswith('"Method not implemented."') or (
-        "manifest.json" in message and "401" in message
+    """What Gradio itself remarks on uploads, that browsers fetch a manifest without cookies.
+
+    And that a page's listening ends where its service is stopped before it.
+    """
+    return (
+        message.endswith('"Method not implemented."')
+        or ("manifest.json" in message and "401" in message)
+        or ("/gradio_api/heartbeat/" in message and "INCOMPLETE_CHUNKED_ENCODING" in message)
     )
