@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks.machine import describe
 from inctrl.errors import UnreadableImage
 from inctrl.images import Picture, decode, stored_digest
-from inctrl.service.decoding import Decoders
+from inctrl.service.sandbox.decoding import Decoders
 from tests import hostile
 
 SLOWEST = 2.0  # seconds within which each mutant must be answered

@@ -26,8 +26,8 @@ from benchmarks.machine import describe
 from inctrl import FittedInspector, Inspector, open_image
 from inctrl.backbones.tiny.backbone import DESCRIBED
 from inctrl.backbones.tiny.tower import load_tower
-from inctrl.calibration import Calibration
 from inctrl.detectors import build_detector
+from inctrl.inspection.calibration import Calibration
 from inctrl.maths.statistics import image_statistics
 from inctrl.types import Features
 

@@ -167,9 +167,9 @@ def serve() -> None:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from inctrl.service.drain import Drain, DrainingServer
-    from inctrl.service.layers import configuration, protected
-    from inctrl.service.limits import Limits
+    from inctrl.service.http.drain import Drain, DrainingServer
+    from inctrl.service.http.layers import configuration, protected
+    from inctrl.service.http.limits import Limits
 
     async def reply(request: Request) -> JSONResponse:
         return JSONResponse({"bytes": len(await request.body())})

@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inctrl.backbones import load_backbone as load_backbone
     from inctrl.client import Client as Client
-    from inctrl.contexts import load_context as load_context
-    from inctrl.contexts import save_context as save_context
     from inctrl.errors import InctrlError as InctrlError
-    from inctrl.fitted import FittedInspector as FittedInspector
     from inctrl.images import open_image as open_image
-    from inctrl.inspector import Inspector as Inspector
+    from inctrl.inspection.fitted import FittedInspector as FittedInspector
+    from inctrl.inspection.inspector import Inspector as Inspector
+    from inctrl.inspection.saved import load_context as load_context
+    from inctrl.inspection.saved import save_context as save_context
     from inctrl.types import Failure as Failure
     from inctrl.types import Result as Result
 
-__version__ = "0.1.0"
+from inctrl.version import __version__
 
 _HOMES = {
     "Client": "inctrl.client",
-    "FittedInspector": "inctrl.fitted",
+    "FittedInspector": "inctrl.inspection.fitted",
     "Failure": "inctrl.types",
     "InctrlError": "inctrl.errors",
-    "Inspector": "inctrl.inspector",
+    "Inspector": "inctrl.inspection.inspector",
     "Result": "inctrl.types",
     "load_backbone": "inctrl.backbones",
-    "load_context": "inctrl.contexts",
+    "load_context": "inctrl.inspection.saved",
     "open_image": "inctrl.images",
-    "save_context": "inctrl.contexts",
+    "save_context": "inctrl.inspection.saved",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

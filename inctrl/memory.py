@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inctrl.errors import InvalidFile, UsageError
+from inctrl.files.tensors import read_tensors, write_whole
 from inctrl.maths.coreset import (
     approximate_start,
     exact_start,
@@ -22,7 +23,6 @@ from inctrl.maths.coreset import (
     random_projection,
 )
 from inctrl.maths.neighbours import about_mean, nearest_rows, row_distances
-from inctrl.tensorfiles import read_tensors, write_whole
 
 Sampler = Literal["approximate", "exact"]
 Search = Literal["auto", "torch", "flat", "ivf"]

@@ -23,8 +23,8 @@ from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell
 from inctrl.evaluation.run import Run
 from inctrl.evaluation.timings import Timings
-from inctrl.fitted import FittedInspector
-from inctrl.inspector import Inspector
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.types import Result
 
 FILES = ("results.json",)

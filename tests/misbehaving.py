@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inctrl.errors import UnreadableImage
-from inctrl.service.decoding import Decoders
+from inctrl.service.sandbox.decoding import Decoders
 
 T = TypeVar("T")
 HONEST = hostile.honest(np.random.default_rng(0))
@@ -23,7 +23,7 @@ QUICK = 2.0
 # A child that misbehaves when it is given certain names; only these tests know it.
 HOOKS = """
 import os, resource, signal, socket, sys, time
-from inctrl.service import decoder
+from inctrl.service.sandbox import decoder
 real = decoder.decode
 def attempt(act):
     try: act()
@@ -65,7 +65,7 @@ class Scripted(Decoders):
 
     def command(self) -> list[str]:
         script = (
-            "import sys; from inctrl.service.decoder import HEADER, READY, frame\n"
+            "import sys; from inctrl.service.sandbox.decoder import HEADER, READY, frame\n"
             "out = sys.stdout.buffer; out.write(frame(READY, {})); out.flush()\n"
             "while header := sys.stdin.buffer.read(HEADER.size):\n"
             "    sys.stdin.buffer.read(sum(HEADER.unpack(header)[2:]))\n"

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from inctrl.service.drain import Drain, DrainingServer
-from inctrl.service.layers import configuration, protected
-from inctrl.service.limits import Limits
+from inctrl.service.http.drain import Drain, DrainingServer
+from inctrl.service.http.layers import configuration, protected
+from inctrl.service.http.limits import Limits
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ import gradio
 from fastapi import FastAPI
 from served import serving
 
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from inctrl.adapters.kinds import build_module
 from inctrl.adapters.lora import Lora, LoraShape, unpack
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
+from inctrl.files.tensors import load_exactly, read_state
+from inctrl.files.whole import whole_folder, writing
 from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
-from inctrl.tensorfiles import load_exactly, read_state
 from inctrl.types import Fit
-from inctrl.wholefolder import told, whole_folder
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
 VERSION = 1
@@ -193,7 +193,7 @@ def save(
             f"the training left numbers that are not finite in {broken[0]!r} ({len(broken)} "
             f"tensors); {str(path)!r} was not written: train with a lower rate"
         )
-    with whole_folder(path, (CONFIG, WEIGHTS, CARD)) as folder, told(path):
+    with whole_folder(path, (CONFIG, WEIGHTS, CARD)) as folder, writing(path):
         safetensors.torch.save_file(state, folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(card, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from inctrl.tensorfiles import refuse_faults
+from inctrl.files.tensors import refuse_faults
 
 PREFIX = "lora."
 """Of the tensors' names in the weights file, which holds the adapter's module too."""

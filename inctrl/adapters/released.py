@@ -6,7 +6,7 @@ from torch import Tensor
 
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.errors import InvalidFile
-from inctrl.tensorfiles import load_exactly
+from inctrl.files.tensors import load_exactly
 
 PREFIXES = ("adapter.", "diff_head.", "diff_head_ref.")
 """Theirs; everything else in the file is the CLIP model."""

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 
 from inctrl.errors import UsageError
-from inctrl.tensorfiles import pack_layers, unpack_layers, write_whole
+from inctrl.files.tensors import pack_layers, unpack_layers, write_whole
 from inctrl.types import Features
 
 logger = logging.getLogger("inctrl")

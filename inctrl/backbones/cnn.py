@@ -18,10 +18,10 @@ from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.segments import segments
 from inctrl.backbones.weights import pick_layers, resolved_device, wanted
 from inctrl.errors import UsageError
+from inctrl.files.tensors import load_exactly, read_state
 from inctrl.images import Image
 from inctrl.maths.geometry import View
 from inctrl.registry import unknown
-from inctrl.tensorfiles import load_exactly, read_state
 from inctrl.types import Features, Fit
 
 DEFAULT_STRIDES = ("stride8", "stride16")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inctrl.backbones.preprocess import Preprocessing
-from inctrl.tensorfiles import matters
+from inctrl.files.tensors import matters
 
 
 def fingerprint(

@@ -25,10 +25,10 @@ from inctrl.backbones.weights import (
     wanted,
 )
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.tensors import matters, refuse_faults
 from inctrl.images import Image
 from inctrl.maths.geometry import View
 from inctrl.registry import lookup
-from inctrl.tensorfiles import matters, refuse_faults
 from inctrl.types import Features, Fit
 
 TEXT_BATCH = 64

@@ -32,10 +32,10 @@ from inctrl.backbones.weights import (
     wanted,
 )
 from inctrl.errors import UsageError
+from inctrl.files.tensors import load_exactly
 from inctrl.images import Image
 from inctrl.maths.geometry import View
 from inctrl.maths.placement import Position
-from inctrl.tensorfiles import load_exactly
 from inctrl.types import Features, Fit
 
 LAST, NORMALISED = "last", "ln_post"

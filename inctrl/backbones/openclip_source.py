@@ -16,8 +16,8 @@ from torch import Tensor
 
 from inctrl.backbones.weights import wanted
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.tensors import read_state
 from inctrl.registry import unknown
-from inctrl.tensorfiles import read_state
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = (

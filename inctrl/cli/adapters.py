@@ -76,7 +76,7 @@ def run_show(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     from inctrl.adapters import file, released
     from inctrl.backbones import load_backbone
-    from inctrl.tensorfiles import read_state
+    from inctrl.files.tensors import read_state
 
     checkpoint: Path = args.checkpoint
     name = args.name or checkpoint.stem

@@ -20,9 +20,9 @@ from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from inctrl.fitted import FittedInspector
-    from inctrl.inputs import Input
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.fitted import FittedInspector
+    from inctrl.inspection.inputs import Input
+    from inctrl.inspection.inspector import Inspector
     from inctrl.reporting import RunInfo
     from inctrl.reporting.run import AnyRow
     from inctrl.types import Failure, Result
@@ -97,8 +97,8 @@ def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
 
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
     """The prepared shots: from --normal, or as --save-context wrote them."""
-    from inctrl.contexts import load_context, save_context
     from inctrl.images import Window
+    from inctrl.inspection.saved import load_context, save_context
 
     if args.context or args.set:
         kind = "context" if args.context else "set"
@@ -132,7 +132,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
 
 def _registered(args: argparse.Namespace) -> "FittedInspector":
     """A set of the store; it is prepared where this detector meets it for the first time."""
-    from inctrl.registered import Registered
+    from inctrl.inspection.registered import Registered
     from inctrl.store import open_store
 
     with open_store(args.store, make=False) as store:
@@ -144,7 +144,7 @@ def _registered(args: argparse.Namespace) -> "FittedInspector":
 
 def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector":
     """From the flags; what they leave open is taken from a record (as of a saved context)."""
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
 
     options = dict(_pair(text) for text in args.option)
     return Inspector.load(
@@ -165,7 +165,7 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
 
 
 def _made_with(folder: Path) -> dict[str, Any]:
-    from inctrl.contexts import read_index
+    from inctrl.inspection.saved import read_index
 
     card: dict[str, Any] = read_index(folder)["card"]
     return card

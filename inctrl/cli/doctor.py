@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from inctrl import __version__
 from inctrl.cli.options import add_common_options
 from inctrl.cli.output import say
+from inctrl.version import __version__
 
 PACKAGES = (
     "torch",
@@ -65,7 +65,7 @@ def self_test() -> tuple[float, list[str]]:
     """Run the main job on made images; seconds taken, and every address that was dialled."""
     import numpy as np
 
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
 
     dialled: list[str] = []
 

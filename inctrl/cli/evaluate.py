@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from inctrl.evaluation.plan import Plan
     from inctrl.evaluation.results import Evaluation
     from inctrl.evaluation.run import Run
-    from inctrl.fitted import FittedInspector
+    from inctrl.inspection.fitted import FittedInspector
     from inctrl.types import Result
 
 logger = logging.getLogger("inctrl")

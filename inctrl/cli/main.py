@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from inctrl import __version__
 from inctrl.cli import (
     adapters,
     backbones,
@@ -35,6 +34,7 @@ from inctrl.cli import (
 from inctrl.cli.output import prepare_stdout
 from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
+from inctrl.version import __version__
 
 COMMANDS = (detect, evaluate, train, serve, sets, data, detectors, adapters, backbones, doctor)
 EPILOG = """`inctrl COMMAND --help` explains a command. No network is used unless it is allowed.

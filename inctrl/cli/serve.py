@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from inctrl.service.limits import Limits
+    from inctrl.service.http.limits import Limits
     from inctrl.service.settings import Settings
 
 EXAMPLES = """examples:
@@ -161,7 +161,7 @@ def _usual_batch(device: str) -> int:
 
 
 def _limits(args: argparse.Namespace) -> "Limits":
-    from inctrl.service.limits import Limits
+    from inctrl.service.http.limits import Limits
 
     limits = Limits()
     if args.deadline is not None:
@@ -176,7 +176,7 @@ def _limits(args: argparse.Namespace) -> "Limits":
 
 
 def _new_token(path: Path) -> int:
-    from inctrl.service.tokens import write_token_file
+    from inctrl.service.http.tokens import write_token_file
 
     say(f"{write_token_file(path)}\n")
     return 0

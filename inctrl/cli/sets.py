@@ -282,7 +282,7 @@ def _line(shot: "Shot") -> str:
 
 def _print_json(content: dict[str, Any]) -> None:
     """Escaped to ASCII, which every terminal and pipe can carry."""
-    from inctrl.plainfiles import plain
+    from inctrl.files.plain import plain
 
     say(json.dumps(plain({"schema": "inctrl/sets/1", **content}), indent=1) + "\n")
 

@@ -22,7 +22,7 @@ from inctrl.errors import UsageError
 if TYPE_CHECKING:
     from inctrl.adapters.file import AdapterConfig
     from inctrl.data.categories import Category
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
     from inctrl.training.prompt_context import Examples
 
 EPOCHS = 50
@@ -73,7 +73,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.adapters import file
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
     from inctrl.training import prompt_context as training
 
     sets, path = chosen_sets(args), fresh_folder(args)

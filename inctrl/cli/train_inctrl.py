@@ -143,7 +143,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.backbones.weights import resolved_device
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
     from inctrl.training.auxiliary import gather
     from inctrl.training.job import Job
     from inctrl.training.processes import joined

@@ -65,7 +65,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.adapters import file
-    from inctrl.inspector import Inspector
+    from inctrl.inspection.inspector import Inspector
     from inctrl.training import registration as training
 
     sets, path, recipe = chosen_sets(args, labelled=False), fresh_folder(args), _recipe(args)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from inctrl.errors import InvalidFile
+from inctrl.files.tensors import read_tensors
 from inctrl.images import Image, open_image
-from inctrl.tensorfiles import read_tensors
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from inctrl.detectors.options import refuse_outside
+from inctrl.files.tensors import pack_layers, unpack_layers
 from inctrl.maths.grids import resize_map
 from inctrl.maths.neighbours import nearest_rows
 from inctrl.maths.smoothing import SIGMA, cell_at, pixel_size, smooth
-from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 

@@ -26,12 +26,12 @@ from torch import Tensor
 
 from inctrl.detectors.options import refuse_outside, refuse_unlisted
 from inctrl.errors import UsageError
+from inctrl.files.tensors import pack_layers, unpack_layers
 from inctrl.maths.grids import mean_map, resize_map
 from inctrl.maths.neighbours import nearest_patch, unit
 from inctrl.maths.residuals import patch_residuals
 from inctrl.maths.similarity import TEMPERATURE, anomalous_probability
 from inctrl.maths.windows import harmonic_map, harmonic_mean, window_starts
-from inctrl.tensorfiles import pack_layers, unpack_layers
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 LEAST = 1e-12

@@ -20,7 +20,7 @@ from inctrl.evaluation.content import Content
 from inctrl.evaluation.features import Opened, SharedFeatures
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.score import TOGETHER, Judged, Scorer, judge, score_category
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 
 TOLERANCE = 1e-5
 """How far a score (map, limit) may move, as a share of the largest: rounding moves it less."""

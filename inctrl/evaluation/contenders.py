@@ -19,7 +19,7 @@ from inctrl.backbones.cache import Remembers
 from inctrl.backbones.features import Tally
 from inctrl.errors import UsageError
 from inctrl.evaluation.results import Contender
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.protocols import Backbone
 
 SPEC = re.compile(r"(?P<name>(?:anomalib:)?[^:@]+)(?::(?P<options>[^@]*))?(?:@(?P<backbone>.+))?")

@@ -12,9 +12,9 @@ from typing import Any
 from inctrl.errors import UsageError
 from inctrl.evaluation.results import Cell, Evaluation
 from inctrl.evaluation.tables import COMPARED, Mean, Tables, cell_name, ordered, tables
+from inctrl.files.plain import document, number_cell, text_cell
 from inctrl.maths.intervals import Spread
 from inctrl.maths.metrics import METRICS
-from inctrl.plainfiles import document, number_cell, text_cell
 
 DIGITS = 10
 """Decimals of figures in files: further ones differ from machine to machine."""

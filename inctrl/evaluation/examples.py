@@ -7,7 +7,7 @@ from inctrl.data.categories import Category
 from inctrl.evaluation.features import Opened
 from inctrl.evaluation.results import Cell, Example
 from inctrl.evaluation.score import Judged
-from inctrl.fitted import FittedInspector
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.types import Result
 
 EACH = 3

@@ -22,7 +22,7 @@ from typing import Any
 
 from inctrl.errors import OutputError
 from inctrl.evaluation.results import Cell, Example
-from inctrl.wholefolder import told
+from inctrl.files.whole import writing
 
 VERSION = 1
 CELLS, EXAMPLES, PARTS = "cells", "examples", "cells/.parts"
@@ -42,7 +42,7 @@ class Kept:
 
     def check(self) -> None:
         """OutputError where the folder holds anything that no evaluation wrote."""
-        with told(self.out):
+        with writing(self.out):
             if self.out.exists() and not self.out.is_dir():
                 raise OutputError(f"{str(self.out)!r} is a file, not a folder; choose another")
             found = {p.name for p in self.out.iterdir()} if self.out.exists() else set()
@@ -56,7 +56,7 @@ class Kept:
     def open(self) -> None:
         """Make the folder, after `check`."""
         self.check()
-        with told(self.out):
+        with writing(self.out):
             for folder in (PARTS, EXAMPLES):
                 (self.out / folder).mkdir(parents=True, exist_ok=True)
         self._clear()
@@ -94,7 +94,7 @@ class Kept:
 
     def _clear(self) -> None:
         """Remove what killed processes left half-written."""
-        with told(self.out):
+        with writing(self.out):
             for part in (self.out / PARTS).iterdir():
                 with contextlib.suppress(FileNotFoundError):  # its process has just renamed it
                     if _abandoned(part):
@@ -111,7 +111,7 @@ class Kept:
         return found
 
     def _put(self, name: str, data: bytes) -> None:
-        with told(self.out):
+        with writing(self.out):
             handle, part = tempfile.mkstemp(dir=self.out / PARTS, prefix=_own_prefix())
             try:
                 with os.fdopen(handle, "wb") as file:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from inctrl import __version__
 from inctrl.backbones.features import Tally
 from inctrl.data.categories import Category
 from inctrl.errors import InctrlError, OutputError
@@ -23,6 +22,7 @@ from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell, Evaluation, Example
 from inctrl.evaluation.score import cell_of, judge
 from inctrl.evaluation.timings import Timings
+from inctrl.version import __version__
 
 
 class Slot(NamedTuple):

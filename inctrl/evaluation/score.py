@@ -19,9 +19,9 @@ from inctrl.data.categories import Category, read_mask
 from inctrl.errors import InctrlError
 from inctrl.evaluation.features import Opened
 from inctrl.evaluation.results import Cell
-from inctrl.fitted import FittedInspector
-from inctrl.inputs import NO_FEATURES, Shots, open_shots
-from inctrl.inspector import Inspector
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inputs import NO_FEATURES, Shots, open_shots
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.geometry import View
 from inctrl.maths.overlap import pixel_figures
 

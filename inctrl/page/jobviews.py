@@ -8,8 +8,8 @@ from typing import Any
 
 from inctrl.errors import InctrlError
 from inctrl.page.html import moment, render
-from inctrl.page.lossplot import loss_plot
 from inctrl.page.roc import curves_of
+from inctrl.reporting.lossplot import loss_plot
 from inctrl.reporting.words import printable
 from inctrl.service.jobs import JobRunner, JobView
 from inctrl.service.workbench import Workbench

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from inctrl.errors import Busy, InctrlError
-from inctrl.service.problems import spoken
+from inctrl.service.http.problems import spoken
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 

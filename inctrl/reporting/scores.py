@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from inctrl.plainfiles import document, number_cell, text_cell
+from inctrl.files.plain import document, number_cell, text_cell
 from inctrl.reporting.run import AnyRow, Row, RunInfo, failed
 
 SCHEMA = 1

@@ -9,13 +9,13 @@ from types import TracebackType
 
 import numpy as np
 
+from inctrl.files.whole import whole_folder, writing
 from inctrl.reporting.overlay import overlay
 from inctrl.reporting.page import render
 from inctrl.reporting.pictures import pictures
 from inctrl.reporting.run import ALL_PICTURED, AnyRow, FailedRow, Row, RunInfo, pictured, row
 from inctrl.reporting.scores import to_csv, to_json
 from inctrl.types import Failure, Result
-from inctrl.wholefolder import told, whole_folder
 
 CONTENTS = frozenset({"maps", "overlays", "scores.json", "scores.csv", "report.html"})
 LONGEST_STEM = 60
@@ -41,7 +41,7 @@ class RunWriter:
         with contextlib.ExitStack() as stack:
             whole = whole_folder(self.out, CONTENTS, self.overwrite)
             self._folder = stack.enter_context(whole)
-            with told(self.out):
+            with writing(self.out):
                 for part in ("maps", "overlays"):
                     (self._folder / part).mkdir()
             self._stack = stack.pop_all()
@@ -71,7 +71,7 @@ class RunWriter:
         files = (f"maps/{stem}.npz", f"overlays/{stem}.png")
         values = outcome.anomaly_map.astype(np.float32, copy=False)
         picture = overlay(outcome, self.info.scale)
-        with told(self.out):
+        with writing(self.out):
             np.savez_compressed(self._folder / files[0], allow_pickle=False, anomaly_map=values)
             picture.save(self._folder / files[1], compress_level=4)
         shown = pictures(outcome, self.info.scale, self.info.shot_images)
@@ -83,7 +83,7 @@ class RunWriter:
         """Write the tables and the page."""
         self._drop_pictures()
         page = render(self.info, self.rows, time.monotonic() - self._started)
-        with told(self.out):
+        with writing(self.out):
             (self._folder / "scores.json").write_bytes(to_json(self.info, self.rows))
             (self._folder / "scores.csv").write_bytes(to_csv(self.rows))
             (self._folder / "report.html").write_bytes(page.encode("utf-8", "backslashreplace"))

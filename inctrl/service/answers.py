@@ -12,8 +12,8 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from inctrl import store
-from inctrl.fitted import FittedInspector
 from inctrl.images import Image
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer, overlay
 from inctrl.service.schemas import (

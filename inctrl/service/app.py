@@ -10,26 +10,26 @@ import torch
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from inctrl import __version__
-from inctrl.registered import prune_features
+from inctrl.inspection.registered import prune_features
 from inctrl.service.admission import Gate
-from inctrl.service.decoding import Decoders
-from inctrl.service.drain import Drain
 from inctrl.service.engine import Engine
+from inctrl.service.housekeeping import Presence
+from inctrl.service.http.drain import Drain
+from inctrl.service.http.layers import protected
+from inctrl.service.http.tokens import TokenFile
 from inctrl.service.jobs.runner import JobRunner
-from inctrl.service.layers import protected
 from inctrl.service.metrics import Metrics, Observed, Routed
 from inctrl.service.openapi import describe
-from inctrl.service.presence import Presence
 from inctrl.service.refusals import add_handlers
 from inctrl.service.requests import deadline_of
 from inctrl.service.routes import detect, feedback, health, jobs, scores, sets, store
+from inctrl.service.sandbox.decoding import Decoders
 from inctrl.service.scratch import sweep
 from inctrl.service.settings import Settings
-from inctrl.service.tokens import TokenFile
 from inctrl.service.verifying import Verifier
 from inctrl.service.workbench import Workbench
 from inctrl.store import open_store
+from inctrl.version import __version__
 
 logger = logging.getLogger("inctrl")
 

@@ -10,8 +10,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from inctrl.errors import UnreadableImage
-from inctrl.fitted import FittedInspector
-from inctrl.plainfiles import plain
+from inctrl.files.plain import plain
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Ticket
 from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
 from inctrl.service.engine import Expired

@@ -16,8 +16,8 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from inctrl.errors import Busy
-from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Picture
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.types import Failure, Result
 
 T = TypeVar("T")

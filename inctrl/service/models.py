@@ -7,16 +7,16 @@ from pathlib import Path
 from inctrl.adapters import file as adapter_file
 from inctrl.backbones import load_backbone
 from inctrl.detectors import DETECTORS
-from inctrl.fitted import FittedInspector
+from inctrl.files.recent import Recent
 from inctrl.images import Picture
-from inctrl.inputs import open_shots
-from inctrl.inspector import Inspector
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inputs import open_shots
+from inctrl.inspection.inspector import Inspector
+from inctrl.inspection.registered import Registered
 from inctrl.protocols import Backbone
-from inctrl.registered import Registered
 from inctrl.registry import unknown
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.specs import TrainJob, adapter_folder, read_spec
-from inctrl.service.recent import Recent
 from inctrl.service.settings import Settings
 from inctrl.store import SetVersion, Store
 from inctrl.types import Item

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 from inctrl.service.schemas import Problem
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}

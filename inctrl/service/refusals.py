@@ -13,7 +13,7 @@ from starlette.routing import Match
 
 from inctrl import errors
 from inctrl.service.engine import Expired
-from inctrl.service.problems import problem
+from inctrl.service.http.problems import problem
 from inctrl.store import InFlight, KeyReused
 
 

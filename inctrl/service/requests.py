@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from inctrl.errors import UsageError
 from inctrl.service.admission import Ticket
-from inctrl.service.forms import one_line
-from inctrl.service.limits import Limits
+from inctrl.service.http.forms import one_line
+from inctrl.service.http.limits import Limits
 from inctrl.service.models import Choice
 from inctrl.service.refusals import ClientGone, TooLarge
 from inctrl.service.workbench import Upload, Workbench

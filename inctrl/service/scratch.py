@@ -5,9 +5,9 @@ import shutil
 import tempfile
 import time
 
+from inctrl.files.private import private_folder
+from inctrl.files.whole import writing
 from inctrl.store import Store
-from inctrl.store.private import private_folder
-from inctrl.store.refusals import told_files
 
 NAME = "tmp"
 SECONDS = 3600.0
@@ -18,7 +18,7 @@ def scratch(store: Store) -> tempfile.TemporaryDirectory[str]:
     """A folder of one's own, gone when it is closed."""
     place = store.folder / NAME
     private_folder(place)
-    with told_files(place):
+    with writing(place):
         return tempfile.TemporaryDirectory(dir=place)
 
 

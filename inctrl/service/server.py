@@ -12,8 +12,8 @@ from inctrl.detectors import DETECTORS
 from inctrl.errors import Conflict, UsageError
 from inctrl.registry import unknown
 from inctrl.service.app import build, guarded
-from inctrl.service.drain import DrainingServer
-from inctrl.service.layers import configuration
+from inctrl.service.http.drain import DrainingServer
+from inctrl.service.http.layers import configuration
 from inctrl.service.settings import LOOPBACK, Settings
 from inctrl.service.workbench import Workbench
 

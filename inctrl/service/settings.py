@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

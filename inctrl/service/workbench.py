@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from inctrl.errors import Conflict, UnreadableImage, UsageError
-from inctrl.fitted import FittedInspector
 from inctrl.images import Image, Picture, develop
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
-from inctrl.service.decoding import Decoders
 from inctrl.service.engine import Engine
-from inctrl.service.importing import Importer
 from inctrl.service.models import Choice, Models
 from inctrl.service.refusals import TooLarge
+from inctrl.service.sandbox.decoding import Decoders
+from inctrl.service.sandbox.importing import Importer
 from inctrl.service.settings import Settings
 from inctrl.store import KeptShots, SetVersion, Store, parse_reference
 from inctrl.types import Failure, Result

@@ -4,10 +4,10 @@ from inctrl.store.feedback import FeedbackRow
 from inctrl.store.history import ScorePage, ScoreRecord
 from inctrl.store.jobs import JobRow, JobState
 from inctrl.store.names import parse_name, parse_reference
-from inctrl.store.opened import Store, default_folder, open_store
 from inctrl.store.replies import InFlight, KeyReused, Reply
 from inctrl.store.sets import Difference, Summary
 from inctrl.store.shots import KeptShots, Shot
+from inctrl.store.store import Store, default_folder, open_store
 from inctrl.store.versions import Origin, SetVersion, VersionSummary
 
 __all__ = [

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from inctrl.errors import InvalidFile
-from inctrl.store.private import private_folder
-from inctrl.store.refusals import told_files
+from inctrl.files.private import private_folder
+from inctrl.files.whole import writing
 
 ORPHAN_SECONDS = 3600.0
 """Age from which a blob that no row names, or a temporary file, belongs to no write under way."""
@@ -45,7 +45,7 @@ class Blobs:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
-        with told_files(self.folder):
+        with writing(self.folder):
             self._make_subfolder(path.parent)
             if self._touched(path, data):
                 # Whoever renamed it may not have come to this yet.

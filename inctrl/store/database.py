@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inctrl.errors import InvalidFile, OutputError
+from inctrl.files.private import close_to_others
 from inctrl.store.connections import Connections, Held
-from inctrl.store.private import close_to_others
 from inctrl.store.readalone import read_alone
 from inctrl.store.refusals import primary_code, told_sqlite
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from inctrl.errors import InvalidFile, UsageError
-from inctrl.plainfiles import document
+from inctrl.files.plain import document
 from inctrl.store.feedback import FeedbackRow, Kind
 from inctrl.store.names import image_name, parse_name, plain_words
 from inctrl.store.records import SetRecord, ShotRecord, VersionRecord

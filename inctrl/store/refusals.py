@@ -1,16 +1,15 @@
 """What SQLite and the file system refuse, as the errors that users meet."""
 
 import contextlib
-import errno
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from inctrl.errors import Busy, InctrlError, InvalidFile, NoSpace, OutputError, UsageError
+from inctrl.errors import Busy, InvalidFile, NoSpace, UsageError
+from inctrl.files.whole import FULL, unwritable
 
-FULL = "the disk is full; free some space and try again (nothing was half-written)"
 LITTLE = 1_000_000
 """Bytes free below which a failed write is put down to the full disk."""
 
@@ -46,32 +45,13 @@ def refusal(error: sqlite3.Error, path: Path) -> Exception:
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,
     ):
-        return NoSpace(FULL) if _no_room(path.parent) else _unwritable(path, str(error))
+        return NoSpace(FULL) if _no_room(path.parent) else unwritable(path, str(error))
     return error
 
 
 def primary_code(error: sqlite3.Error) -> int:
     """SQLite's code without the extension; 0 where the module itself raised."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-@contextlib.contextmanager
-def told_files(path: Path) -> Iterator[None]:
-    """Turn what the system refuses of a write into NoSpace or OutputError."""
-    try:
-        yield
-    except InctrlError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(FULL) from error
-        raise _unwritable(path, error.strerror or str(error) or type(error).__name__) from error
-
-
-def _unwritable(path: Path, reason: str) -> OutputError:
-    return OutputError(
-        f"{str(path)!r} cannot be written ({reason}); check the folder, or choose another one"
-    )
 
 
 def _no_room(folder: Path) -> bool:

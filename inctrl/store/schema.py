@@ -3,7 +3,8 @@
 An entry that a release has shipped never changes; what follows is added behind it.
 """
 
-from inctrl.store import contexts, defect_scores, feedback, history, jobs, replies, versions
+from inctrl.store import defect_scores, feedback, history, jobs, replies, versions
+from inctrl.store import kept_contexts as contexts
 
 MIGRATIONS: tuple[str, ...] = (
     "".join(

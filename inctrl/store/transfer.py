@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import IO
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UnreadableImage
+from inctrl.files.whole import writing
 from inctrl.images import MAX_PIXELS, decode, stored_digest
 from inctrl.store import manifest as manifests
 from inctrl.store.archive import Archive, write_archive
 from inctrl.store.manifest import Manifest
 from inctrl.store.names import parse_name
-from inctrl.store.opened import Store
 from inctrl.store.records import SetRecord, read_record, write_record
-from inctrl.store.refusals import told_files
 from inctrl.store.shots import Shot, hold, keep
+from inctrl.store.store import Store
 from inctrl.store.versions import SetVersion
 
 PNG = b"\x89PNG"
@@ -148,7 +148,7 @@ def _whole_file(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     if path.exists() and not (overwrite and path.is_file()):
         raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    with told_files(path):
+    with writing(path):
         try:
             with partial.open("xb") as file:
                 yield file

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inctrl.errors import InvalidFile
-from inctrl.store.opened import Store
 from inctrl.store.records import read_record
+from inctrl.store.store import Store
 
 USERS = """
 SELECT blob, 'image', printf('%s@%d image %s', set_name, added, name) FROM shots

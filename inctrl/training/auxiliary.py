@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inctrl.data.categories import Category
 from inctrl.errors import UsageError
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.prompting import prototypes
 from inctrl.registry import unknown
 from inctrl.training.checkpoint import FEATURES

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from inctrl.errors import MissingModel
+from inctrl.files.whole import writing
 from inctrl.training.loop import Row
-from inctrl.wholefolder import told
 
 COUNTED = ("step", "epoch")
 
@@ -27,7 +27,7 @@ def board(folder: Path | None) -> Iterator[Callable[[Row], None]]:
             "--tensorboard needs the package tensorboard; install inctrl[tensorboard]"
         ) from None
 
-    with told(folder):
+    with writing(folder):
         opened = SummaryWriter(str(folder))
     with opened as writer:
 

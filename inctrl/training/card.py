@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from inctrl import __version__
 from inctrl.adapters.file import AdapterConfig
 from inctrl.adapters.lora import Lora
 from inctrl.training.episodes import Members
 from inctrl.training.job import Job, Trained
 from inctrl.training.loop import Row
+from inctrl.version import __version__
 
 SHOWN = 20
 """Epochs that the card shows; of more, an even choice."""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
-from inctrl.wholefolder import told
+from inctrl.files.whole import writing
 
 CHECKPOINT, LOG, LOCK, FEATURES = "checkpoint.pt", "log.jsonl", "lock", "features-"
 OURS = (CHECKPOINT, LOG, LOCK, f"{CHECKPOINT}.partial", f"{LOG}.partial")
@@ -24,7 +24,7 @@ OURS = (CHECKPOINT, LOG, LOCK, f"{CHECKPOINT}.partial", f"{LOG}.partial")
 
 def open_folder(folder: Path) -> None:
     """Make the folder; OutputError where it holds anything that no training has written."""
-    with told(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         foreign = [p.name for p in sorted(folder.iterdir()) if not _ours(p)]
     if foreign:
@@ -53,7 +53,7 @@ def locked(folder: Path) -> Iterator[None]:
     except ImportError:  # elsewhere than on POSIX two trainings in one folder are not told apart
         yield
         return
-    with told(folder), (folder / LOCK).open("w") as file:
+    with writing(folder), (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,7 +93,7 @@ def load(folder: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
 
 def log(folder: Path, row: Mapping[str, Any]) -> None:
     """Add a line to the log; every row has a `step`."""
-    with told(folder), (folder / LOG).open("a", encoding="utf-8") as file:
+    with writing(folder), (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
@@ -122,7 +122,7 @@ def _ours(path: Path) -> bool:
 def _put(folder: Path, name: str, data: bytes) -> None:
     partial = folder / f"{name}.partial"
     try:
-        with told(folder):
+        with writing(folder):
             with partial.open("wb") as file:
                 file.write(data)
                 file.flush()

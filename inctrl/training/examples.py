@@ -20,7 +20,7 @@ from inctrl.data.defects import damage_any
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData, UnreadableImage, UsageError
 from inctrl.images import Image, Window, open_image
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.geometry import View
 from inctrl.maths.neighbours import unit
 from inctrl.types import Features

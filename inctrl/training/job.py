@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from inctrl import __version__
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.adapters.lora import Lora
 from inctrl.backbones.lowrank import tunable
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.training import checkpoint
 from inctrl.training.auxiliary import Auxiliary, encode_all, prototypes_of
 from inctrl.training.episodes import balanced
@@ -27,6 +26,7 @@ from inctrl.training.processes import Processes
 from inctrl.training.recipe import Recipe
 from inctrl.training.survey import Survey, survey
 from inctrl.training.tuned import TunedLearner, new_tuned
+from inctrl.version import __version__
 
 Follow = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Passes elements on, of which there are so many at the most, and shows how far it is."""

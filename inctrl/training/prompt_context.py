@@ -18,7 +18,7 @@ from inctrl.adapters.prompt_context import PromptContext
 from inctrl.data.categories import Category
 from inctrl.detectors.coop import class_logits
 from inctrl.errors import UsageError
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.neighbours import unit
 from inctrl.maths.placement import Position
 from inctrl.maths.similarity import TEMPERATURE

@@ -17,7 +17,7 @@ from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.adapters.lora import Lora, LoraShape
 from inctrl.backbones.lowrank import injected, targets_of, tunable
 from inctrl.backbones.rewired import RewiredBackbone
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.neighbours import unit
 from inctrl.protocols import Tunable
 from inctrl.training.episodes import Draw

@@ -10,7 +10,7 @@ from inctrl.adapters import file
 from inctrl.adapters.file import AdapterConfig
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, OutputError, UsageError
-from inctrl.tensorfiles import load_exactly
+from inctrl.files.tensors import load_exactly
 
 CONFIG = AdapterConfig(
     kind="inctrl",

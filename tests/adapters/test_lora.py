@@ -20,10 +20,10 @@ from inctrl.adapters.lora import Lora, LoraShape
 from inctrl.backbones import load_backbone
 from inctrl.backbones.lowrank import lowrank, targets_of, tunable
 from inctrl.cli.main import run
-from inctrl.contexts import load_context, save_context
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
 from inctrl.images import open_image
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
+from inctrl.inspection.saved import load_context, save_context
 from inctrl.types import Features
 
 SHAPE = LoraShape(2, 3.0, ("first", "inner.last"))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from inctrl.adapters import released
 from inctrl.errors import InvalidFile
-from inctrl.tensorfiles import read_state
+from inctrl.files.tensors import read_state
 
 
 def checkpoint(embed: int = 8, positions: int = 9) -> dict[str, Tensor]:

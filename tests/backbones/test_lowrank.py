@@ -335,6 +335,6 @@ def test_a_backbone_without_a_tower_is_refused_in_a_line() -> None:
 
 def test_importing_the_module_does_not_import_peft() -> None:
     """It takes seconds, and most runs have no updates."""
-    code = "import sys, json, inctrl.inspector; print(json.dumps('peft' in sys.modules))"
+    code = "import sys, json, inctrl.inspection.inspector; print(json.dumps('peft' in sys.modules))"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert json.loads(seen.stdout) is False

@@ -16,7 +16,7 @@ from inctrl.backbones import load_backbone, openclip_windows
 from inctrl.backbones.openclip import OpenClipBackbone
 from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
 from inctrl.errors import UsageError
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 
 SHAPE: dict[str, Any] = {"patch_size": 4, "width": 16, "layers": 2, "heads": 2, "output_dim": 6}
 CONFIG: dict[str, Any] = {

@@ -24,11 +24,11 @@ from inctrl.backbones.tiny.tower import load_tower
 from inctrl.data.defects import damage
 from inctrl.detectors import build_detector
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.tensors import read_part
 from inctrl.images import open_image
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.statistics import image_statistics
 from inctrl.prompting import load_bank, prototypes
-from inctrl.tensorfiles import read_part
 
 IMAGES = Path(__file__).parents[2] / "demos" / "images"
 Rgb = NDArray[np.uint8]

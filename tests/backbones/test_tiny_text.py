@@ -8,9 +8,9 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from recipe.tiny_teacher import write_teacher
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
-from training.tiny.tiny_teacher import write_teacher
 
 from inctrl.backbones.tiny import text
 from inctrl.backbones.tiny.text import (
@@ -24,9 +24,9 @@ from inctrl.backbones.tiny.text import (
     padded,
 )
 from inctrl.errors import InvalidFile, MissingModel
-from inctrl.tensorfiles import read_part
-from inctrl.training.tiny import vocabulary
-from inctrl.training.tiny.distil import configuration
+from inctrl.files.tensors import read_part
+from tiny import vocabulary
+from tiny.distil import configuration
 
 SENTENCES = ["", "a dog", "a photo of a damaged bottle with a scratch", "x " * 100]
 

@@ -264,14 +264,14 @@ def test_a_reader_that_leaves_costs_neither_report_nor_exit_code(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     code = (
-        "import os, signal, sys, inctrl.inspector, inctrl.fitted\n"
+        "import os, signal, sys, inctrl.inspection.inspector, inctrl.inspection.fitted\n"
         "from inctrl.cli.main import main\n"
         # A shell starts jobs in the background with this signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def stop(self, chunk):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
         "    yield\n"
-        "inctrl.fitted.FittedInspector._inspect_chunk = stop\n"
+        "inctrl.inspection.fitted.FittedInspector._inspect_chunk = stop\n"
         "main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, "detect", HOLE, "--normal", *SHOTS]
@@ -306,7 +306,7 @@ def test_names_beyond_the_terminals_encoding_are_escaped(tmp_path: Path) -> None
 def offered(monkeypatch: pytest.MonkeyPatch, *, has_text: bool) -> None:
     """Whatever backbone is asked for, the fake one comes."""
     backbone = FakeBackbone(has_text=has_text)
-    monkeypatch.setattr("inctrl.inspector.load_backbone", lambda *_, **__: backbone)
+    monkeypatch.setattr("inctrl.inspection.inspector.load_backbone", lambda *_, **__: backbone)
 
 
 def test_without_normal_images_sentences_rank_and_nothing_is_anomalous(

@@ -16,8 +16,8 @@ from inctrl.cli.main import run
 from inctrl.detectors import build_detector
 from inctrl.detectors.coop import CoOp
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
-from inctrl.inputs import NO_FEATURES
-from inctrl.inspector import Inspector
+from inctrl.inspection.inputs import NO_FEATURES
+from inctrl.inspection.inspector import Inspector
 from inctrl.prompting import learned_prototypes
 from inctrl.training import prompt_context as training
 from inctrl.types import Features, Item

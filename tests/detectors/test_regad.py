@@ -15,7 +15,7 @@ from inctrl.detectors.padim import PaDiM, PaDiMOptions
 from inctrl.detectors.regad import RegAD, RegADOptions
 from inctrl.errors import ContextMismatch, UsageError
 from inctrl.images import open_image
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.types import Features, Item
 
 ITEM = Item("object")

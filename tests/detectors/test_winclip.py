@@ -8,12 +8,12 @@ from fakes import FakeBackbone
 from torch import Tensor
 
 from inctrl.backbones.windowed import windowed
-from inctrl.contexts import load_context, save_context
 from inctrl.detectors import build_detector
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.errors import UsageError
-from inctrl.inputs import NO_FEATURES
-from inctrl.inspector import Inspector
+from inctrl.inspection.inputs import NO_FEATURES
+from inctrl.inspection.inspector import Inspector
+from inctrl.inspection.saved import load_context, save_context
 from inctrl.maths.neighbours import unit
 from inctrl.maths.windows import window_index
 from inctrl.types import Features, Item, Prediction

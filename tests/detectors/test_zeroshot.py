@@ -5,7 +5,7 @@ from fakes import FakeBackbone
 from inctrl.detectors import build_detector
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
-from inctrl.inputs import NO_FEATURES
+from inctrl.inspection.inputs import NO_FEATURES
 from inctrl.types import Features, Item
 
 ITEM = Item("thing", torch.eye(2, 7))

@@ -29,8 +29,8 @@ from inctrl.evaluation.contenders import (
 )
 from inctrl.evaluation.features import Opened, SharedFeatures
 from inctrl.evaluation.score import Scores, score_category
-from inctrl.fitted import FittedInspector
-from inctrl.inspector import Inspector
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.types import Prediction
 
 

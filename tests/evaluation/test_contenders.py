@@ -20,7 +20,7 @@ from inctrl.evaluation.contenders import (
     read_spec,
     sharing,
 )
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.prompting import load_bank
 
 

@@ -20,7 +20,7 @@ from inctrl.evaluation.documents import shots_json, to_csv, to_json
 from inctrl.evaluation.features import SharedFeatures, bytes_needed
 from inctrl.evaluation.results import Cell, Evaluation
 from inctrl.evaluation.run import Run, evaluate, waiting
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.types import Prediction
 
 

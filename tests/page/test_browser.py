@@ -9,7 +9,7 @@ from labelled import write_set
 from paged import Served, write
 
 from inctrl.client import Client
-from inctrl.service.tokens import write_token_file
+from inctrl.service.http.tokens import write_token_file
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=window.hacked=1>"

@@ -9,8 +9,8 @@ from test_inspection import inspected
 
 from inctrl.page import shown
 from inctrl.page.inspection import Inspection
-from inctrl.page.lossplot import loss_plot
 from inctrl.page.uploads import Added
+from inctrl.reporting.lossplot import loss_plot
 from inctrl.reporting.run import FailedRow
 from inctrl.service.settings import Settings
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 
 from inctrl.errors import Busy, UsageError
 from inctrl.service.admission import Admission, Gate
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 from inctrl.service.requests import deadline_of
 
 

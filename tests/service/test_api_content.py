@@ -14,7 +14,7 @@ from live import Live, encoded, finished_job, idle_jobs, live, picture, png
 
 from inctrl import Client, Inspector
 from inctrl.errors import UnreadableImage
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 
 SHOTS = [picture(seed) for seed in range(4)]
 DEFECT = picture(9, spot=True)

@@ -15,7 +15,7 @@ from live import Live, files, live, picture, png
 
 from inctrl import Client
 from inctrl.errors import NotStored, UnreadableImage, UsageError
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 from inctrl.service.schemas import Detection, Scored
 
 SHOTS = [picture(seed) for seed in range(4)]

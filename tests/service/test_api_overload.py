@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inctrl import Client
 from inctrl.errors import Busy
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 from inctrl.service.requests import ClientGone, while_connected
 from inctrl.types import Features
 

@@ -19,7 +19,7 @@ from live import Live, files, finished_job, idle_jobs, live, picture, png
 
 from inctrl import Client
 from inctrl.errors import InctrlError, NotStored, UsageError
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 
 SHOTS = [picture(seed) for seed in range(4)]
 DEFECT = picture(9, spot=True)

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from inctrl import Client
 from inctrl.errors import Unauthorised
 from inctrl.service import openapi
-from inctrl.service.drain import Drain
-from inctrl.service.tokens import write_token_file
+from inctrl.service.http.drain import Drain
+from inctrl.service.http.tokens import write_token_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = [picture(seed) for seed in range(4)]

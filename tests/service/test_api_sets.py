@@ -20,8 +20,8 @@ from inctrl import Client
 from inctrl.backbones.cache import FeatureCache
 from inctrl.errors import Conflict, NotStored, UsageError
 from inctrl.images import Picture, develop, shared_window, stored_digest
-from inctrl.service.decoding import Decoded
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
+from inctrl.service.sandbox.decoding import Decoded
 from inctrl.service.workbench import ASIDE
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database
@@ -331,7 +331,7 @@ def test_features_beyond_their_bound_leave_the_store_of_a_service(
     kept = tmp_path / "features" / "ab" / f"{'ab' * 32}.safetensors"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"features of an image that was removed")
-    monkeypatch.setattr("inctrl.registered.FeatureCache", partial(FeatureCache, limit=1))
+    monkeypatch.setattr("inctrl.inspection.registered.FeatureCache", partial(FeatureCache, limit=1))
     with live(tmp_path):
         until = time.monotonic() + 10
         while kept.exists():

@@ -12,9 +12,9 @@ from fakes import FakeBackbone
 
 from inctrl.detectors import build_detector
 from inctrl.errors import Busy
-from inctrl.fitted import FittedInspector
 from inctrl.images import Picture, decode
-from inctrl.inspector import Inspector
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.service.engine import Engine, Expired
 from inctrl.types import Failure, Result
 

@@ -14,10 +14,10 @@ from jobwork import LONG, alive, at_work, made_root, open_jobs, runner_of, until
 
 from inctrl.adapters import file as adapter_file
 from inctrl.errors import Conflict
+from inctrl.files.lock import lock
 from inctrl.service.jobs import TrainJob
 from inctrl.service.jobs.attempt import Outcome
 from inctrl.service.jobs.folder import JobFolder
-from inctrl.service.jobs.lock import taken
 from inctrl.store.jobs import Jobs
 
 
@@ -215,7 +215,7 @@ def test_old_jobs_are_forgotten_with_their_folders_but_no_adapter(
     assert {row.id for row in rows.list()} == {"adapter", "waits"}
 
 
-def test_a_result_that_was_whole_when_its_server_died_is_taken(
+def test_a_result_that_was_whole_when_its_server_died_is_lock(
     root: Path, rows: Jobs, tmp_path: Path
 ) -> None:
     """Started again, `train` would refuse the folder that is there already."""
@@ -244,7 +244,7 @@ def test_while_a_child_holds_the_folder_its_job_is_not_started_again(
     rows.claim()
     folder = JobFolder(tmp_path / "store/jobs" / id)
     folder.path.mkdir(parents=True)
-    handle = taken(folder.lock)
+    handle = lock(folder.lock)
     assert handle is not None
     runner = runner_of(rows, tmp_path, at_once=0)
 

@@ -19,7 +19,7 @@ from live import SECONDS, Live, files, live, picture, png
 from benchmarks.draining import Written, end_under_load, faults_of
 from benchmarks.open_load import Answer, Load, form, request
 from benchmarks.service import Service
-from inctrl.service.limits import Limits
+from inctrl.service.http.limits import Limits
 from inctrl.store import open_store
 
 BODY = form({"set": "part"}, [("queries", "q.png", png(6))])

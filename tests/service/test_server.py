@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from inctrl.errors import UsageError
+from inctrl.service.http.tokens import write_token_file
 from inctrl.service.server import serve
 from inctrl.service.settings import LOOPBACK, Settings
-from inctrl.service.tokens import write_token_file
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from inctrl.data.categories import Category
 from inctrl.data.sources import read_data
 from inctrl.detectors import build_detector
 from inctrl.errors import MissingData, UsageError
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.geometry import view_of
 from inctrl.training import examples
 from inctrl.training.auxiliary import gather

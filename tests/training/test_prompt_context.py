@@ -12,7 +12,7 @@ from torch import Tensor
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.detectors.coop import CoOp
 from inctrl.errors import UsageError
-from inctrl.inputs import NO_FEATURES
+from inctrl.inspection.inputs import NO_FEATURES
 from inctrl.maths.placement import Position
 from inctrl.prompting import encode_states, learned_prototypes
 from inctrl.training import prompt_context as training

@@ -19,7 +19,7 @@ from inctrl.backbones.rewired import RewiredBackbone
 from inctrl.cli.main import run as command
 from inctrl.data.sources import read_data
 from inctrl.errors import UsageError
-from inctrl.inspector import Inspector
+from inctrl.inspection.inspector import Inspector
 from inctrl.maths.neighbours import unit
 from inctrl.protocols import Tunable
 from inctrl.training import job as program

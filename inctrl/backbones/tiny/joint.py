@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, normalize
 
-from inctrl.tensorfiles import load_exactly, read_part
+from inctrl.files.tensors import load_exactly, read_part
 
 POOLED, CLASSES, MEANING, STATISTICS = 1280, 1000, 256, 2392
 VOTES, HIDDEN, WORDING = 6, 64, 32
@@ -37,7 +37,7 @@ PREFIX = "joint."
 
 
 class JointSpace(nn.Module):
-    """The heads; inctrl/training/tiny (content.py, state.py) trains them on frozen features."""
+    """The heads; tiny/ (content.py, state.py) trains them on frozen features."""
 
     mean: Tensor
     deviation: Tensor

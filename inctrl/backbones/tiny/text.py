@@ -15,8 +15,8 @@ from torch.nn.functional import normalize
 
 from inctrl.backbones.openclip_context import encode_prompts, prompts_of, word_tokens
 from inctrl.errors import InvalidFile, MissingModel
+from inctrl.files.tensors import load_exactly, read_part
 from inctrl.maths.placement import Position
-from inctrl.tensorfiles import load_exactly, read_part
 
 CONFIG = "open_clip_config.json"
 TOKENIZER = "tokenizer.json"

@@ -19,7 +19,7 @@ from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import resolved_device
 from inctrl.errors import InvalidFile, UsageError
-from inctrl.tensorfiles import read_state
+from inctrl.files.tensors import read_state
 
 IMAGE_SIZE = 288
 CHECKSUM = (0.279710, 0.847926)

@@ -15,7 +15,7 @@ from torch import Tensor
 from inctrl.detectors.anomalib.models import Model
 from inctrl.detectors.anomalib.options import AnomalibOptions
 from inctrl.errors import InvalidFile, MissingModel, UsageError
-from inctrl.tensorfiles import load_exactly, read_state
+from inctrl.files.tensors import load_exactly, read_state
 
 MAKERS = (
     "timm:create_model",

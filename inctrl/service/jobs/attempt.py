@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from inctrl.errors import InctrlError, NotStored
-from inctrl.service.jobs.child import POLL, Child
+from inctrl.files.lock import lock
 from inctrl.service.jobs.dataroot import opened
 from inctrl.service.jobs.folder import ID, UNDONE, JobFolder
 from inctrl.service.jobs.hiding import Hiding
-from inctrl.service.jobs.lock import taken
+from inctrl.service.jobs.process import POLL, Child
 from inctrl.service.jobs.specs import (
     EvaluateJob,
     FolderJob,
@@ -120,8 +120,8 @@ class Attempt:
             return Outcome(self.wanted)
         spec, folder = read_spec(self.row.spec), self._folder
         folder.begin(self.row.attempts)
-        lock = taken(folder.lock)
-        if lock is None:  # a child of a server that was killed is still dying
+        held = lock(folder.lock)
+        if held is None:  # a child of a server that was killed is still dying
             await asyncio.sleep(LOOK)
             return Outcome("queued")
         try:
@@ -130,9 +130,9 @@ class Attempt:
             if isinstance(spec, FolderJob):
                 folder.clear()
             folder.sweep(".partial")
-            child = self._started(spec, lock)
+            child = self._started(spec, held)
         finally:
-            os.close(lock)
+            os.close(held)
         return await self._watched(child, spec)
 
     def _started(self, spec: FolderJob | TrainJob | EvaluateJob, lock: int) -> Child:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.errors import NotStored
-from inctrl.service.jobs.lock import taken
+from inctrl.files.lock import lock
 
 LOG_BYTES, TAIL_BYTES = 4_000_000, 16_000
 """What is kept of a log, and what is shown of it."""
@@ -73,7 +73,7 @@ class JobFolder:
         """Whether no child is at work."""
         if not self.path.is_dir():
             return True
-        handle = taken(self.lock)
+        handle = lock(self.lock)
         if handle is not None:
             os.close(handle)
         return handle is not None

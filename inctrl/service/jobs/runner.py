@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from inctrl.errors import Conflict, InctrlError, NotStored
+from inctrl.files.lock import lock
 from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome
 from inctrl.service.jobs.dataroot import Listing, data_sets
 from inctrl.service.jobs.folder import ID
-from inctrl.service.jobs.lock import taken
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, TrainJob, command
 from inctrl.service.jobs.views import JobView, Views
 from inctrl.store.jobs import ENDED, JobRow, Jobs
@@ -179,7 +179,7 @@ class JobRunner:
 
     async def _step(self) -> None:
         if self._lock is None:
-            self._lock = taken(self._machine.folder / "lock")
+            self._lock = lock(self._machine.folder / "lock")
             if self._lock is None:
                 return  # another server is at it
         await asyncio.to_thread(self._recover)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from inctrl.service import detection
 from inctrl.service.answers import MEDIA_TYPES
 from inctrl.service.detection import Asked
-from inctrl.service.forms import FormRoute
+from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
     Chosen,

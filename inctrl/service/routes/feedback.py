@@ -8,7 +8,7 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import finite
-from inctrl.service.forms import FormRoute
+from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
     IdempotencyKey,

@@ -7,7 +7,7 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import difference_reply, set_reply, shown_png, version_summary
-from inctrl.service.forms import FormRoute
+from inctrl.service.http.forms import FormRoute
 from inctrl.service.refusals import Outdated
 from inctrl.service.requests import (
     Bench,

@@ -9,7 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile, set_reply
-from inctrl.service.forms import ArchiveRoute
+from inctrl.service.http.forms import ArchiveRoute
 from inctrl.service.requests import Bench, told
 from inctrl.service.schemas import NAME, FindingReply, SetReply, VerifyReply
 from inctrl.service.scratch import scratch

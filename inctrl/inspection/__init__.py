@@ -1,0 +1,1 @@
+"""From normal shots to a verdict: one path for every face of the product."""

@@ -1,0 +1,181 @@
+"""An inspector with the normal shots of one product: what answers for queries."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from inctrl.errors import UnreadableImage
+from inctrl.images import Image, Window
+from inctrl.inspection.calibration import Calibration
+from inctrl.inspection.inputs import Input, listed, open_query
+from inctrl.maths.regions import components
+from inctrl.protocols import Explains, WeighsText
+from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
+from inctrl.version import __version__
+
+if TYPE_CHECKING:
+    from inctrl.inspection.inspector import Inspector
+
+WHOLE = "the detector judges the image as a whole: the map says nothing of where"
+
+
+@dataclass(frozen=True, eq=False)
+class FittedInspector:
+    """An inspector with the normal shots of one product; `inspect` answers for queries."""
+
+    inspector: "Inspector"
+    context: Any
+    calibration: Calibration
+    shots: tuple[Image, ...]
+    item: str
+    window: Window | None = None
+    normal_set: str | None = None
+
+    def inspect(self, queries: Iterable[Input]) -> list[Result]:
+        """One result for each query; the first unreadable one raises UnreadableImage."""
+        results = []
+        for outcome in self.stream(queries):
+            if isinstance(outcome, Failure):
+                raise UnreadableImage(outcome.error)
+            results.append(outcome)
+        return results
+
+    def stream(self, queries: Iterable[Input]) -> Iterator[Result | Failure]:
+        """An outcome for each query in order, as soon as its batch is done.
+
+        A query that cannot be read becomes a Failure and the others go on.
+        """
+        waiting = iter(listed(queries))
+        while chunk := list(islice(waiting, self.inspector.batch)):
+            yield from self._inspect_chunk(chunk)
+
+    def score(self, features: Features) -> Prediction:
+        """Raw scores and grid maps of encoded queries, for evaluation."""
+        return self.inspector.detector.score(features, self.context)
+
+    def open(self, query: Input) -> Image | Failure:
+        """Read a query as it will be shown to the backbone."""
+        return open_query(query, self.window, self.inspector.view, shots=bool(self.shots))
+
+    def results(
+        self, images: Sequence[Image], features: Features, seconds: Mapping[str, float]
+    ) -> list[Result]:
+        """Results of opened and encoded queries; `seconds` are those spent on each so far."""
+        started = time.perf_counter()
+        prediction = self.score(features)
+        spent = {**seconds, "score": (time.perf_counter() - started) / len(images)}
+        return [
+            self._result(image, features[row : row + 1], prediction, row, spent)
+            for row, image in enumerate(images)
+        ]
+
+    @property
+    def card(self) -> Card:
+        """The identity of all that makes a result."""
+        inspector = self.inspector
+        return Card(
+            inctrl=__version__,
+            backbone=inspector.backbone.name,
+            fingerprint=inspector.backbone.fingerprint,
+            detector=inspector.detector.name,
+            options=inspector.detector.options,
+            image_size=inspector.backbone.image_size,
+            layers=inspector.backbone.layers,
+            adapter=inspector.adapter.path if inspector.adapter else None,
+            adapter_sha256=inspector.adapter.sha256 if inspector.adapter else None,
+            item=self.item,
+            fit=inspector.fit_mode,
+            shots=tuple(shot.sha256 for shot in self.shots),
+            shot_names=tuple(shot.name for shot in self.shots),
+            window=(self.window.low, self.window.high) if self.window else None,
+            text_prior=inspector.text_prior,
+            text_weight=self._text_weight,
+            normal_set=self.normal_set,
+        )
+
+    @property
+    def _text_weight(self) -> float | None:
+        detector = self.inspector.detector
+        if not (isinstance(detector, WeighsText) and detector.uses_text and self.context):
+            return None
+        return detector.text_weight(self.context) if self.inspector.backbone.has_text else None
+
+    def _inspect_chunk(self, chunk: Sequence[Input]) -> Iterator[Result | Failure]:
+        started = time.perf_counter()
+        opened = [self.open(query) for query in chunk]
+        images = [image for image in opened if isinstance(image, Image)]
+        read = time.perf_counter()
+        if not images:
+            yield from (failure for failure in opened if isinstance(failure, Failure))
+            return
+        features = self.inspector.encode(images)
+        encoded = time.perf_counter()
+        seconds = {
+            "read": (read - started) / len(chunk),
+            "encode": (encoded - read) / len(images),
+        }
+        results = iter(self.results(images, features, seconds))
+        yield from (image if isinstance(image, Failure) else next(results) for image in opened)
+
+    def _result(
+        self,
+        image: Image,
+        features: Features,
+        prediction: Prediction,
+        row: int,
+        seconds: Mapping[str, float],
+    ) -> Result:
+        started = time.perf_counter()
+        calibration = self.calibration
+        score = float(prediction.score[row])
+        grid = prediction.anomaly_map[row]
+        pixels = self.inspector.view(image).to_source(grid).numpy()
+        localises = self.inspector.detector.localises
+        regions = tuple(
+            Region(Box(*part.box), part.peak, part.area / pixels.size)
+            for part in components(pixels, calibration.pixel_limit)
+            if localises
+        )
+        return Result(
+            image=image,
+            score=score,
+            threshold=calibration.threshold,
+            p_value=calibration.p_value(score),
+            p_floor=calibration.p_floor,
+            verdict=calibration.judge(score),
+            anomaly_map=pixels,
+            pixel_limit=calibration.pixel_limit,
+            regions=regions,
+            evidence=self._evidence(image, features, prediction, row),
+            notes=(*image.notes, *self._same_as_shot(image), *([] if localises else [WHOLE])),
+            timing={**seconds, "map": time.perf_counter() - started},
+        )
+
+    def _evidence(
+        self, image: Image, features: Features, prediction: Prediction, row: int
+    ) -> Evidence | None:
+        detector = self.inspector.detector
+        if not isinstance(detector, Explains) or not self.shots:
+            return None
+        values = prediction.anomaly_map[row]
+        cell = divmod(int(values.argmax()), values.shape[1])
+        match: Match = detector.nearest(features, self.context, cell)
+        shot = self.shots[match.shot]
+        return Evidence(
+            query_box=Box(*self.inspector.view(image).cell_box(*match.query, match.grid)),
+            shot=match.shot,
+            shot_name=shot.name,
+            shot_box=Box(*self.inspector.view(shot).cell_box(match.row, match.column, match.grid)),
+            distance=float(values.max()),
+            normal_distance=self.calibration.normal_peak,
+        )
+
+    def _same_as_shot(self, image: Image) -> tuple[str, ...]:
+        for shot in self.shots:
+            if shot.sha256 == image.sha256:
+                return (
+                    f"this image is also the normal shot {shot.name!r}: its score says nothing",
+                )
+        return ()

@@ -1,0 +1,221 @@
+"""The one path: images -> features -> residuals -> score -> verdict.
+
+    inspector = Inspector.load("tiny")            # weights
+    fitted = inspector.fit(normal_images)         # a product: context and calibration
+    for result in fitted.inspect(query_images):   # answers
+        print(result.name, result.verdict, result.score)
+
+The command line, the evaluation and every page walk this path, so that an image has the same
+score by each of them.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inctrl.adapters import file as adapter_file
+from inctrl.adapters.prompt_context import PromptContext
+from inctrl.adapters.registration import Registration
+from inctrl.backbones import load_backbone
+from inctrl.backbones.aligned import aligned
+from inctrl.backbones.cache import Remembers, open_cache
+from inctrl.backbones.features import Tally, encode
+from inctrl.backbones.lowrank import lowrank
+from inctrl.backbones.windowed import windowed
+from inctrl.data.views import small_views
+from inctrl.detectors import build_detector, detector_entry, detector_for
+from inctrl.errors import UsageError
+from inctrl.images import Image, Window
+from inctrl.inspection.calibration import calibrate
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inputs import Input, Shots, open_shots
+from inctrl.maths.geometry import View
+from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
+from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
+from inctrl.registry import unknown
+from inctrl.types import Features, Fit, Item, Options
+
+logger = logging.getLogger("inctrl")
+FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
+
+
+@dataclass(frozen=True, eq=False)
+class Inspector:
+    """A backbone, a detector and the way images are shown to them; it holds no product."""
+
+    backbone: Backbone
+    detector: Detector[Any]
+    fit_mode: Fit = "squash"
+    alpha: float = 0.05
+    cache: Remembers | None = None
+    tally: Tally | None = None
+    batch: int = 8
+    adapter: adapter_file.Identity | None = None
+    bank: Bank = field(default_factory=lambda: load_bank("inctrl"))
+    learned: PromptContext | None = None
+    """Prompts of a trained adapter; they stand in for the bank."""
+
+    @classmethod
+    def load(
+        cls,
+        backbone: str | None = None,
+        *,
+        detector: str | None = None,
+        adapter: str | None = None,
+        domain: str = "inctrl",
+        options: Options | None = None,
+        fit: Fit | None = None,
+        alpha: float = 0.05,
+        image_size: int | None = None,
+        layers: Sequence[str] | None = None,
+        device: str = "auto",
+        cache: str | Path | None = None,
+        batch: int = 8,
+        allow_network: bool = False,
+        loader: Callable[..., Backbone] | None = None,
+    ) -> "Inspector":
+        """Load everything by name.
+
+        backbone   `tiny` (default), `openclip:...`, `hf:...` or `cnn:...`
+        detector   default: the one that the adapter is for, else the training-free `incontext`;
+                   `zeroshot` goes by sentences alone and can be fitted without normal images
+        fit        `squash` (the whole image), `crop` (CLIP's centre crop) or `pad`
+        domain     sentence bank for detectors that use text: a shipped one, or a TOML file
+        adapter    name or folder; what it records stands in for arguments not given
+        alpha      wanted share of normal images called anomalous, in (0, 0.5]
+        cache      folder of remembered features; None: the user's cache folder; "off": none
+        loader     what loads a backbone, where several inspectors are to share one
+        """
+        if not 0 < alpha <= 0.5:
+            raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
+        if batch < 1:
+            raise UsageError(f"batch {batch} is not a positive number of images")
+        path = adapter_file.find(adapter) if adapter else None
+        trained = adapter_file.read_config(path) if path else None
+        chosen: Fit = fit or (trained.fit if trained else "squash")
+        if chosen not in FITS:
+            raise unknown(chosen, FITS, "fit")
+        method = detector or (detector_for(trained.kind) if trained else "incontext")
+        entry = detector_entry(method)
+        named = backbone or (trained.backbone if trained else entry.backbone)
+        loaded = (loader or load_backbone)(
+            named,
+            image_size=trained.image_size if trained and image_size is None else image_size,
+            layers=layers or (trained.layers if trained else entry.layers.get(named.split(":")[0])),
+            device=device,
+            allow_network=allow_network,
+        )
+        part = adapter_file.load(path, loaded) if path else None
+        lora = adapter_file.load_lora(path, loaded) if path else None
+        if lora:
+            loaded = lowrank(loaded, lora.shape.rank, lora.shape.alpha, lora.tensors)
+        built = build_detector(
+            method, {name: str(value) for name, value in (options or {}).items()}, part
+        )
+        if isinstance(built, SeesWindows):
+            loaded = windowed(loaded, built.windows)
+        if part and isinstance(part[1], Registration):
+            loaded = aligned(loaded, part[1].transformers)
+        return cls(
+            backbone=loaded,
+            detector=built,
+            fit_mode=chosen,
+            alpha=alpha,
+            cache=open_cache(cache),
+            batch=batch,
+            bank=load_bank(domain),
+            adapter=adapter_file.identify(path) if path else None,
+            learned=part[1] if part and isinstance(part[1], PromptContext) else None,
+        )
+
+    def fit(
+        self, normals: Iterable[Input], *, item: str = "object", window: Window | None = None
+    ) -> "FittedInspector":
+        """Prepare a context from k >= 1 normal images and calibrate it on them alone.
+
+        An unreadable image is left out with a warning, an equal one counts once; UsageError
+        where none is left. `window` is for images of more than 8 bits (default: from the shots).
+        A detector that needs no shots takes an empty list too: then there is no limit, and every
+        verdict is "undecided".
+        """
+        needed = self.detector.needs_shots
+        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
+        fitted = self.fit_features(shots, self.describe(item))
+        for warning in fitted.calibration.warnings:
+            logger.warning("%s", warning)
+        return fitted
+
+    def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
+        """`fit` on shots that are encoded already; warnings are kept, not logged."""
+        context = self.detector.prepare(shots.features, item)
+        calibration = calibrate(
+            self.detector,
+            shots.features,
+            item,
+            self.alpha,
+            views=lambda: self.encode(small_views(shots.images[0])),
+            names=tuple(shot.name for shot in shots.images),
+        )
+        calibration = replace(calibration, warnings=(*shots.warnings, *calibration.warnings))
+        return FittedInspector(
+            inspector=self,
+            context=context,
+            calibration=calibration,
+            shots=shots.images,
+            item=item.name,
+            window=shots.window,
+        )
+
+    def encode(self, images: Sequence[Image]) -> Features:
+        """Features of images, remembered ones from the cache."""
+        return encode(self.backbone, images, self.fit_mode, self.cache, self.batch, self.tally)
+
+    def encode_shots(self, images: Sequence[Image]) -> Features:
+        """Features of shots, with their altered versions where the detector compares with those."""
+        features = self.encode(images)
+        if not isinstance(self.detector, ComparesVersions):
+            return features
+        versions = [self.encode(self.detector.versions(image)).patches for image in images]
+        layers = zip(*versions, strict=True)
+        return replace(features, versions=tuple(torch.stack(layer) for layer in layers))
+
+    def view(self, image: Image) -> View:
+        """Where in an image the backbone looks."""
+        return self.backbone.view(image, self.fit_mode)
+
+    def describe(self, item: str) -> Item:
+        """The item, with its text prototypes if detector and backbone use text."""
+        if not (self.detector.uses_text and self.backbone.has_text):
+            return Item(item)
+        if self.learned is not None:
+            return Item(item, learned_prototypes(self.backbone, self.learned, item))
+        return Item(item, *both_prototypes(self.backbone, self.bank, item, self.cache))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything of it that a context depends on, by the names of the card's fields."""
+        return {
+            "fingerprint": self.backbone.fingerprint,
+            "detector": self.detector.name,
+            "options": dict(self.detector.options),
+            "adapter_sha256": self.adapter.sha256 if self.adapter else None,
+            "fit": self.fit_mode,
+            "text_prior": self.text_prior,
+        }
+
+    @property
+    def text_prior(self) -> str:
+        """Whether a text prior takes part, in words."""
+        if not self.backbone.has_text:
+            return f"off: backbone {self.backbone.name!r} has no text tower"
+        if self.learned is not None:
+            return "learned prompts of the adapter"
+        return (
+            f"bank {self.bank.name!r}"
+            if self.detector.uses_text
+            else "off: not used by the detector"
+        )

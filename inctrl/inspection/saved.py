@@ -1,0 +1,148 @@
+"""A fitted inspector on disk: prepared once, used on any machine with the same backbone.
+
+DIR/context.json          identity, calibration, names of the shots
+DIR/context.safetensors   the detector's context
+DIR/shots/0000.png        the shots, for the evidence
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import safetensors.torch
+
+from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
+from inctrl.files.whole import whole_folder, writing
+from inctrl.images import Image, Window, digest, open_image
+from inctrl.inspection.calibration import Calibration
+from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.inspector import Inspector
+
+INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A fitted inspector without its shots: JSON that says what it is, and tensors in a file."""
+
+    index: dict[str, Any]
+    tensors: bytes
+
+
+def pack(fitted: FittedInspector) -> Packed:
+    """What `unpack` needs besides the shots."""
+    packed = fitted.inspector.detector.pack(fitted.context)
+    tensors = safetensors.torch.save({n: tensor.contiguous() for n, tensor in packed.items()})
+    index = {
+        "version": VERSION,
+        "card": asdict(fitted.card),
+        "calibration": asdict(fitted.calibration),
+        "pictures_sha256": [digest(shot.rgb) for shot in fitted.shots],
+        "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
+    }
+    return Packed(index, tensors)
+
+
+def unpack(
+    inspector: Inspector,
+    packed: Packed,
+    shots: Callable[[Window | None], Sequence[Image]],
+    name: str,
+    *,
+    alpha: float | None = None,
+) -> FittedInspector:
+    """The inverse of `pack`; `shots` opens them in the window of the context.
+
+    Raises ContextMismatch where another inspector made it, InvalidFile where it is damaged.
+    """
+    index = packed.index
+    try:
+        card, saved = index["card"], index["calibration"]
+        calibration = Calibration(**{key: _frozen(value) for key, value in saved.items()})
+        window = Window(*card["window"]) if card["window"] else None
+        opened = shots(window)
+        if [shot.sha256 for shot in opened] != index["pictures_sha256"]:
+            raise ValueError("its shots are not those it was made of")
+        fitted = FittedInspector(
+            inspector=inspector,
+            context=None,
+            calibration=replace(calibration, alpha=alpha or calibration.alpha),
+            # A large shot was kept reduced; it has the identity of the original.
+            shots=tuple(
+                replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
+            ),
+            item=card["item"],
+            window=window,
+        )
+        _refuse_other(name, card, inspector)
+        if hashlib.sha256(packed.tensors).hexdigest() != index["tensors_sha256"]:
+            raise ValueError(f"{TENSORS} is not the one it was saved with")
+        context = inspector.detector.unpack(safetensors.torch.load(packed.tensors))
+    except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
+        raise InvalidFile(f"context {name!r} is damaged ({error}); make it again") from None
+    return replace(fitted, context=context)
+
+
+def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
+    """Write a folder as a whole; OutputError where one with something in it exists."""
+    path = Path(folder)
+    packed = pack(fitted)
+    with whole_folder(path, (INDEX, TENSORS, "shots"), overwrite) as part, writing(path):
+        (part / "shots").mkdir()
+        for i, shot in enumerate(fitted.shots):
+            PIL.Image.fromarray(shot.rgb).save(part / "shots" / f"{i:04d}.png")
+        (part / TENSORS).write_bytes(packed.tensors)
+        (part / INDEX).write_text(json.dumps(packed.index, indent=2) + "\n", encoding="utf-8")
+
+
+def load_context(
+    inspector: Inspector, folder: str | Path, *, alpha: float | None = None
+) -> FittedInspector:
+    """Read a saved context; ContextMismatch where it was made by another inspector.
+
+    alpha    another wanted share of false alarms (default: the saved one)
+    """
+    path = Path(folder)
+    index = read_index(path)
+    try:
+        tensors = (path / TENSORS).read_bytes()
+    except OSError as error:
+        raise InvalidFile(f"context {str(path)!r} is damaged ({error}); make it again") from None
+    names = index["card"].get("shot_names", ())
+
+    def shots(_window: Window | None) -> list[Image]:
+        return [open_image(path / "shots" / f"{i:04d}.png", name) for i, name in enumerate(names)]
+
+    return unpack(inspector, Packed(index, tensors), shots, str(path), alpha=alpha)
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """The JSON of a saved context; UsageError where there is none."""
+    try:
+        index: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{str(path)!r} holds no saved context ({INDEX})") from None
+    except (OSError, ValueError) as error:
+        raise InvalidFile(f"{str(path / INDEX)!r} cannot be read ({error})") from None
+    right = isinstance(index, dict) and index.get("version") == VERSION
+    if not right or not isinstance(index.get("card"), dict):
+        raise InvalidFile(f"{str(path / INDEX)!r} is not a context of version {VERSION}")
+    return index
+
+
+def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
+    for name, now in json.loads(json.dumps(inspector.identity)).items():
+        if saved[name] != now:
+            raise ContextMismatch(
+                f"context {context!r} was made with {name} {saved[name]!r} "
+                f"(backbone {saved['backbone']!r}), not {now!r} "
+                f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
+            )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,97 @@
+"""Forms: in memory where they hold images, and in UTF-8 alone.
+
+Starlette would write every part over 1 MB to the temporary folder, so that a query stays on a disk,
+and decode names in any character set that Python knows, `unicode_escape` among them.
+"""
+
+import codecs
+import re
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.responses import Response
+
+from inctrl.errors import OutputError
+from inctrl.files.whole import writing
+
+IN_MEMORY = sys.maxsize
+"""Bytes of a part that are held in memory: all, for a whole request is bounded (`Limits`)."""
+ON_DISK = 1_000_000
+"""The same for an archive, which may be larger than memory."""
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class FormRequest(Request):
+    """A request whose form is read as above: 415 for another character set, 507 for a full disk."""
+
+    memory = IN_MEMORY
+
+    async def form(self, **limits: Any) -> FormData:  # type: ignore[override]  # it is awaited alone
+        kind, options = parse_options_header(self.headers.get("content-type"))
+        if kind == b"multipart/form-data":
+            _check_charset(options.get(b"charset", b"utf-8"))
+            if self._form is None:
+                self._form = await self._parsed(limits)
+            return self._form
+        return await super().form(**limits)
+
+    async def _parsed(self, limits: dict[str, Any]) -> FormData:
+        parser = MultiPartParser(self.headers, self.stream(), **limits)
+        parser.spool_max_size = self.memory
+        try:
+            with writing(Path("temporary folder")):
+                return await parser.parse()
+        except MultiPartException as error:
+            raise HTTPException(400, error.message) from None
+        except OutputError as error:  # FastAPI lets no other kind of exception through
+            raise HTTPException(507) from error
+
+
+class ArchiveRequest(FormRequest):
+    """One whose file may be larger than memory."""
+
+    memory = ON_DISK
+
+
+class FormRoute(APIRoute):
+    """The `route_class` of routers whose routes read forms."""
+
+    made: type[FormRequest] = FormRequest
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(self.made(request.scope, request.receive))
+
+        return handler
+
+
+class ArchiveRoute(FormRoute):
+    """The same for archives."""
+
+    made = ArchiveRequest
+
+
+def one_line(text: str) -> str:
+    """Without control characters, and encodable."""
+    return CONTROL.sub(" ", text)
+
+
+def _check_charset(name: bytes) -> None:
+    try:
+        known = codecs.lookup(name.decode("ascii")).name
+    except (LookupError, ValueError):
+        known = ""
+    if known != "utf-8":
+        raise HTTPException(415, "forms are read as UTF-8; leave the charset out")
