@@ -122,7 +122,7 @@ def collect(task: Found) -> None:
     logging.disable(logging.WARNING)
 
     found: Found = {}
-    maps = {}
+    maps: dict[str, Any] = {}
     for name in DETECTORS:
         detector = name.removesuffix("-by-sentences")
         inspector = inctrl.Inspector.load(

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -75,19 +75,24 @@ def by_rest(tree: Path, folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def watched(tree: Path, folder: Path, query: str | None = None) -> Iterator[Any]:
+def watched(
+    tree: Path, folder: Path, query: str | None = None
+) -> Iterator[tuple[dict[str, str], Callable[[], list[str]]]]:
     """An environment whose Python notes the files, and what reads them."""
     place = Path(tempfile.mkdtemp(dir=folder))
     task = {"tree": str(tree / "inctrl"), "query": query, "out": str(place / "files")}
     (place / "sitecustomize.py").write_text(
-        f"import runpy\nruns = runpy.run_path({__file__!r}, run_name='walk')\nruns['watch'](**{task!r})\n"
+        f"import runpy\nhere = runpy.run_path({__file__!r}, run_name='walk')\n"
+        f"here['watch'](**{task!r})\n"
     )
     path = os.pathsep.join([str(place), str(tree)])
-    yield {**os.environ, "PYTHONPATH": path}, lambda: (place / "files").read_text().split()
+    # Safe path: the folder that this is run from does not come before the tree.
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    yield environment, lambda: (place / "files").read_text("utf-8").split()
 
 
 def watch(tree: str, query: str | None, out: str) -> None:
-    """Note the files of `tree` that are entered from the query's opening, or SIGUSR1, to a result."""
+    """Note the files entered from the query's opening, or a signal, until a result is made."""
     entered: set[str] = set()
     noting = False
 
