@@ -1,4 +1,4 @@
-"""Every detector on the same sets, shots and features: the table of README.md.
+"""Every detector on the same sets, shots and features: the tables of docs/comparison.md.
 
     python -m benchmarks.compare DATA [--seeds 3] [--results DIR] [--write]
 
@@ -6,7 +6,7 @@ All see the layers that `tiny` gives by default, at its size, the whole image; s
 the same for all. Detectors with trained adapters (coop, regad) are trained once for each set on the
 other sets, with the defaults of `inctrl train` but for EPOCHS of regad, so that none has seen a set
 on which it is measured. Each cell is an `inctrl evaluate` in a folder of --results, from which a
-second run goes on; --write puts the tables into README.md and docs/comparison.md, the figures into
+second run goes on; --write puts the tables into docs/comparison.md, the figures into
 docs/comparison.json.
 """
 
@@ -181,12 +181,7 @@ def spread(values: NDArray[np.float64]) -> str:
 
 
 def write(found: dict[str, dict[str, Any]], table: str, seeds: int) -> None:
-    """README.md between its marks; docs/comparison.md and .json as a whole."""
-    readme = ROOT / "README.md"
-    begin, end = "<!-- comparison: begin -->", "<!-- comparison: end -->"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
-    after = rest.partition(end)[2]
-    readme.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    """docs/comparison.md and docs/comparison.json."""
     sets = list(next(iter(found.values())))
     light = [name for name in sets if name not in LIGHT]
     parts = [
