@@ -6,18 +6,17 @@ file and in order, in a folder with the example images, with a service at the ad
 
 import argparse
 import contextlib
-import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.service import Service
-from inctrl.cli.main import build_parser
+from inctrl.cli.main import build_parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,29 +26,13 @@ RUN = [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder in which the pages' commands find the example images, and write what they write."""
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the example images, in which the pages' commands write what they write."""
+    for name, folder in (("HOME", "home"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")):
+        monkeypatch.setenv(name, str(tmp_path / folder))
     shutil.copytree(ROOT / "demos/images", tmp_path / "demos/images")
     shutil.copytree(ROOT / "prompts", tmp_path / "prompts")
     return tmp_path
-
-
-def environment(place: Path) -> dict[str, str]:
-    """One's own store and adapters, and this installation's command first on the path."""
-    commands = place / "commands"
-    commands.mkdir()
-    command = commands / "inctrl"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m inctrl "$@"\n')
-    command.chmod(0o755)
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "HOME": str(place / "home"),
-        "XDG_CACHE_HOME": str(place / "cache"),
-        "XDG_DATA_HOME": str(place / "data"),
-    }
 
 
 @contextlib.contextmanager
@@ -64,21 +47,30 @@ def address(place: Path, text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_every_command_of_a_page_runs(page: Path, place: Path) -> None:
-    text, around = page.read_text("utf-8"), environment(place)
+    text = page.read_text("utf-8")
     with address(place, text) as url:
         for kind, block in BLOCK.findall(text):
             block = block.replace(ADDRESS, url)
             if kind == "python":
-                command, where = [sys.executable, "-c", block], place / "demos/images/brick"
+                with contextlib.chdir(place / "demos/images/brick"):
+                    exec(compile(block, page.name, "exec"), {})  # noqa: S102
+                continue
+            lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+            assert lines, f"a console block of {page.name} has no command"
+            if all(line.startswith("inctrl ") for line in lines):
+                for line in lines:  # in this process: torch is imported once
+                    with contextlib.chdir(place):
+                        assert run(shlex.split(line)[1:]) == 0, line
             else:
-                lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-                assert lines, f"a console block of {page.name} has no command"
                 script = "\n".join(lines).replace("curl ", "curl -sS --fail-with-body ")
-                command, where = ["sh", "-ec", script], place
-            done = subprocess.run(
-                command, cwd=where, env=around, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+                done = subprocess.run(
+                    ["/bin/sh", "-ec", script],
+                    cwd=place,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
 def commands(parser: argparse.ArgumentParser, *path: str) -> Iterator[tuple[str, ...]]:
