@@ -22,6 +22,7 @@ from inctrl.evaluation.results import Cell
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inputs import NO_FEATURES, Shots, open_shots
 from inctrl.inspection.inspector import Inspector
+from inctrl.machine import machine
 from inctrl.maths.geometry import View
 from inctrl.maths.overlap import pixel_figures
 
@@ -133,6 +134,7 @@ def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: in
         threshold=calibration.threshold,
         pixels=_pixels(judged, category),
         bytes=sum(t.numel() * t.element_size() for t in packed.values()),
+        machine=machine(),
     )
 
 

@@ -1,17 +1,15 @@
 """How long an evaluation took and what it held: of this machine and this run, kept apart."""
 
 import json
-import platform
 import resource
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from inctrl.backbones.features import Tally
 from inctrl.evaluation.results import Cell
 from inctrl.evaluation.score import Judged
+from inctrl.machine import machine
 
 
 @dataclass
@@ -68,8 +66,7 @@ class Timings:
         contenders = _former(former)
         contenders |= {label: spent.told() for label, spent in self.spent.items() if spent.cells}
         document = {
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-            f"{'cuda' if torch.cuda.is_available() else 'cpu'}, torch {torch.__version__}",
+            "machine": machine(),
             "peak_memory_bytes": peak_memory(),
             "images_encoded": tally.encoded,
             "images_remembered": tally.remembered,
