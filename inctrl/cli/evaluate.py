@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.evaluate_options import add_evaluate_options
 from inctrl.cli.options import add_backbone_options, add_common_options
-from inctrl.cli.output import say
+from inctrl.cli.output import next_free, say
 from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.audit and args.json:
         raise UsageError("--audit writes no results.json that --json could print; leave one out")
-    kept = Kept(args.out or next_out(), FILES)
+    kept = Kept(args.out or next_free(DEFAULT_OUT), FILES)
     if not args.audit:
         kept.check()
     features, tally, read = SharedFeatures(_cache(args)), Tally(), Reader()
@@ -170,6 +170,12 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
     else:
         say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
     _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")
+    if len(evaluation.machines) > 1:
+        logger.warning(
+            "cells were computed on different machines or numbers of threads, between which scores "
+            "differ by up to 1e-6: %s",
+            printable("; ".join(evaluation.machines)),
+        )
 
 
 def _warn_of_learned(notes: list[str]) -> None:
@@ -238,14 +244,6 @@ def draw(result: "Result", fitted: "FittedInspector") -> bytes:
     stream = io.BytesIO()
     overlay(result, scale, THUMBNAIL).save(stream, "PNG", compress_level=9)
     return stream.getvalue()
-
-
-def next_out() -> Path:
-    """The next free runs/evaluate-N."""
-    number = 1
-    while (folder := DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def _tell(args: argparse.Namespace, line: str) -> None:

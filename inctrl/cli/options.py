@@ -25,7 +25,9 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.allow_abbrev = False  # `--conf` would be taken for --config, and then not be read
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no warnings")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
 
 
