@@ -149,8 +149,8 @@ def _heads(
 
 def _resumed(job: Job, work: Path, records: Sequence[Captioned]) -> bool:
     """Whether the folder holds a part of the same training; UsageError where it is another's."""
-    told = json.dumps([asdict(record) for record in records])
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    listed = json.dumps([asdict(record) for record in records])
+    digest = hashlib.sha256(listed.encode()).hexdigest()
     note, identity = work / "job.json", json.loads(json.dumps(job.identity | {"records": digest}))
     if not note.is_file():
         work.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def _digest(folder: Path, sentences: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*")):
         if file.suffix in (".json", ".safetensors", ".bin"):
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
     digest.update(json.dumps(list(sentences)).encode())
     return digest.hexdigest()[:16]

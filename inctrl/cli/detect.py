@@ -15,7 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.detect_options import add_detect_options
+from inctrl.cli.detect_options import (
+    add_detector_options,
+    add_normal_options,
+    add_output_options,
+)
+from inctrl.cli.options import add_backbone_options, add_command
 from inctrl.cli.output import next_free, say
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
@@ -41,15 +46,18 @@ logger = logging.getLogger("inctrl")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "detect",
-        help="score queries against k normal images",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "score queries against k normal images",
+        __doc__,
+        EXAMPLES,
+        add_normal_options,
+        add_backbone_options,
+        add_detector_options,
+        add_output_options,
     )
-    add_detect_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

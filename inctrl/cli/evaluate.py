@@ -15,8 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.evaluate_options import add_evaluate_options
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.evaluate_options import (
+    add_contender_options,
+    add_data_options,
+    add_output_options,
+)
+from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
 from inctrl.cli.output import next_free, say
 from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
@@ -47,17 +51,18 @@ THUMBNAIL = 240
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "evaluate",
-        help="measure detectors on labelled data",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "measure detectors on labelled data",
+        __doc__,
+        EXAMPLES,
+        add_data_options,
+        add_contender_options,
+        add_output_options,
+        add_backbone_options,
     )
-    add_evaluate_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,12 +121,8 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         tally,
         backbone=args.backbone,
         domain=args.domain,
-        fit=args.fit,
         alpha=args.alpha,
-        image_size=args.image_size,
-        layers=args.layers,
-        device=args.device,
-        allow_network=args.allow_network,
+        **backbone_arguments(args),
     )
     return Plan(entrants, categories, shots, seeds, args.alpha, args.group_by, args.protocol)
 

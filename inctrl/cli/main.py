@@ -31,8 +31,8 @@ from inctrl.cli import (
     sets,
     train,
 )
+from inctrl.cli.options import apply_settings
 from inctrl.cli.output import flush_streams, prepare_streams
-from inctrl.cli.settings import apply_settings
 from inctrl.errors import InctrlError
 from inctrl.version import __version__
 

@@ -9,7 +9,7 @@ import itertools
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from inctrl.files.whole import PARTIAL
 
@@ -17,7 +17,7 @@ from inctrl.files.whole import PARTIAL
 class Lasting(io.FileIO):
     """What is written once nobody reads any more goes nowhere."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -72,7 +72,7 @@ def next_free(folder: Path) -> Path:
     )
 
 
-def _has_file(stream: Any) -> bool:
+def _has_file(stream: IO[str]) -> bool:
     with contextlib.suppress(OSError):
         return stream.fileno() >= 0
     return False

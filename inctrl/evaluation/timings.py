@@ -40,7 +40,7 @@ class Spent:
         self.pixels += pixels
         self.bytes = max(self.bytes, cell.bytes)
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {
             "cells": self.cells,
             "images_encoded": self.encoded,
@@ -64,7 +64,7 @@ class Timings:
     def to_json(self, tally: Tally, former: bytes | None) -> bytes:
         """`former` is what a run before this one left: it stands for who has nothing new."""
         contenders = _former(former)
-        contenders |= {label: spent.told() for label, spent in self.spent.items() if spent.cells}
+        contenders |= {label: spent.summary() for label, spent in self.spent.items() if spent.cells}
         document = {
             "machine": machine(),
             "peak_memory_bytes": peak_memory(),

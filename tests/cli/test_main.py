@@ -11,7 +11,7 @@ from labelled import write_set
 
 from inctrl import __version__
 from inctrl.cli.main import build_parser, main, run
-from inctrl.cli.settings import apply_settings
+from inctrl.cli.options import apply_settings
 from inctrl.errors import UsageError
 
 
@@ -104,8 +104,6 @@ def started(how: str, arguments: list[str], tmp_path: Path) -> int:
         ("--help", 0),
         ("detect", 2),
         ("detectors", 0),
-        ("backbones", 0),
-        ("data", 0),
         ("adapters list", 0),
         ("sets list --store {out}", 2),
         ("detect {query} --normal {normal} --out {out}", 0),

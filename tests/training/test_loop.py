@@ -12,8 +12,7 @@ from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
 from inctrl.training import checkpoint
 from inctrl.training.episodes import Draw
 from inctrl.training.fusion import StepLoss
-from inctrl.training.loop import Row, Run, train
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe, Row, Run, train
 
 RECIPE = Recipe(epochs=3, steps=4, save=3)
 
