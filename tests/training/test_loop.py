@@ -186,7 +186,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("inctrl.training.checkpoint.os.fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         checkpoint.save(tmp_path, "one", 2, {"a": torch.zeros(2)})
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.CHECKPOINT]
     found = checkpoint.load(tmp_path, "one")
