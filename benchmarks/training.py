@@ -19,7 +19,7 @@ from inctrl.data.sources import read_data
 from inctrl.training.auxiliary import gather
 from inctrl.training.fusion import Objective
 from inctrl.training.job import Job, run
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from inctrl.backbones.tiny.text import (
     read_tokenizer,
 )
 from inctrl.backbones.weights import resolved_device
+from inctrl.files.whole import write_file
 from tiny import probe, vocabulary
 from tiny.sentences import Corpus, captions_of, corpus
 from tiny.shards import Captioned
@@ -181,10 +182,8 @@ def _identity(steps: int, batch: int, seed: int, tokens: Any, space: TextSpace) 
 
 
 def _write_weights(model: Any, path: Path) -> None:
-    partial = path.with_suffix(".partial")
     state = {
         PREFIX + name: t.detach().cpu().half().contiguous()
         for name, t in model.state_dict().items()
     }
-    safetensors.torch.save_file(state, partial)
-    partial.replace(path)
+    write_file(path, safetensors.torch.save(state))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inctrl.data.defects import damage_any
+from inctrl.files.whole import PARTIAL, write_file
 from inctrl.images import Image, open_image
 from inctrl.maths.statistics import image_statistics
 from inctrl.protocols import Backbone
@@ -47,6 +48,8 @@ def extract(
     The tower's layers must be those whose statistics the joint space takes.
     """
     work.mkdir(parents=True, exist_ok=True)
+    for left in work.glob(f"*{PARTIAL}"):  # by a killed run
+        left.unlink()
     split = Split.of(records)
     for start in range(0, len(records), CHUNK):
         path, part = _chunk(work, start), records[start : start + CHUNK]
@@ -56,9 +59,7 @@ def extract(
                 for record, image in zip(part, read_images(shards, part), strict=True)
             ]
             stacked = {n: torch.stack([one[n] for one in encoded]) for n in encoded[0]}
-            temporary = path.with_suffix(".partial")
-            safetensors.torch.save_file(stacked, temporary)
-            temporary.replace(path)
+            write_file(path, safetensors.torch.save(stacked))
         yield start + len(part)
 
 

@@ -9,7 +9,6 @@ Each stage is resumed where it was killed and left out where it is done.
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,9 +24,10 @@ from inctrl.backbones.tiny.backbone import DESCRIBED
 from inctrl.backbones.tiny.joint import PREFIX, VOTES, JointSpace
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower, read_tokenizer
 from inctrl.backbones.tiny.tower import load_tower
-from inctrl.backbones.weights import resolved_device
 from inctrl.errors import UsageError
 from inctrl.files.tensors import read_state
+from inctrl.files.whole import write_file
+from inctrl.machine import machine
 from tiny import image_features
 from tiny.content import train_content
 from tiny.distil import LEXICON, train_text_tower
@@ -105,7 +105,7 @@ def train(job: Job, bar: Progress) -> None:
         **job.identity,
         "images": len(free),
         "seconds": None if resumed else round(time.monotonic() - began),
-        "machine": describe(job.device),
+        "machine": machine(),
         "text": json.loads((text / "figures.json").read_text(encoding="utf-8")),
     }
     (job.out / RECORD).write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
@@ -149,8 +149,8 @@ def _heads(
 
 def _resumed(job: Job, work: Path, records: Sequence[Captioned]) -> bool:
     """Whether the folder holds a part of the same training; UsageError where it is another's."""
-    told = json.dumps([asdict(record) for record in records])
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    listed = json.dumps([asdict(record) for record in records])
+    digest = hashlib.sha256(listed.encode()).hexdigest()
     note, identity = work / "job.json", json.loads(json.dumps(job.identity | {"records": digest}))
     if not note.is_file():
         work.mkdir(parents=True, exist_ok=True)
@@ -164,20 +164,10 @@ def _resumed(job: Job, work: Path, records: Sequence[Captioned]) -> bool:
     return True
 
 
-def describe(device: str) -> str:
-    """The machine in words: processor, cores that torch uses, library."""
-    where = resolved_device(device)
-    if where.type == "cuda":
-        return f"{torch.cuda.get_device_name(where)}, torch {torch.__version__}"
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-
-
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
     """Half precision but for STANDARDS; renamed into place when complete."""
     stored = {
         name: (tensor if name in STANDARDS else tensor.half()).contiguous()
         for name, tensor in tensors.items()
     }
-    partial = path.with_suffix(".partial")
-    safetensors.torch.save_file(stored, partial)
-    partial.replace(path)
+    write_file(path, safetensors.torch.save(stored))

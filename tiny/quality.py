@@ -142,8 +142,8 @@ def _labels(
 
 def _retrieval(backbone: Backbone, shards: Path, records: Sequence[Captioned]) -> dict[str, Figure]:
     """Image recall of captions that people wrote, on sources that are not trained on."""
-    told = [r for r in records if not r.free and not r.label and r.captions]
-    chosen = sorted(told, key=lambda record: share(record.name, "pairs"))[:PAIRS]
+    captioned = [r for r in records if not r.free and not r.label and r.captions]
+    chosen = sorted(captioned, key=lambda record: share(record.name, "pairs"))[:PAIRS]
     if not chosen:
         return {}
     said = unit(backbone.encode_text([record.captions[0] for record in chosen])).cpu()

@@ -57,8 +57,8 @@ def corpus(
 
 def captions_of(records: Sequence[Captioned], *, free: bool) -> list[str]:
     """Distinct captions of the free sources, or of all others (for evaluation only)."""
-    told = (c for record in records if record.free == free for c in record.captions)
-    return list(dict.fromkeys(told))
+    captions = (c for record in records if record.free == free for c in record.captions)
+    return list(dict.fromkeys(captions))
 
 
 def labels(records: Sequence[Captioned]) -> list[str]:

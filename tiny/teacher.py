@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inctrl.errors import InvalidFile, MissingModel
+from inctrl.files.whole import whole_file
 from tiny.precision import autocast
 from tiny.vocabulary import teacher_tokenizer
 
@@ -36,9 +37,8 @@ def encode(
             return torch.from_numpy(stored["embeddings"].astype(np.float32))
     found = _run(folder, sentences, device, tick)
     cache.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npz")
-    np.savez(partial, embeddings=found.half().numpy())
-    partial.replace(file)
+    with whole_file(file) as stream:
+        np.savez(stream, embeddings=found.half().numpy())
     return found.half().float()  # as a second run will read them
 
 
@@ -80,7 +80,7 @@ def _digest(folder: Path, sentences: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*")):
         if file.suffix in (".json", ".safetensors", ".bin"):
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
     digest.update(json.dumps(list(sentences)).encode())
     return digest.hexdigest()[:16]

@@ -45,7 +45,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     imports.set_defaults(run=run_import)
 
 
-def run_list(args: argparse.Namespace) -> int:  # noqa: ARG001
+def run_list(args: argparse.Namespace) -> int:
     from inctrl.adapters import file
 
     found = file.installed()
@@ -55,7 +55,7 @@ def run_list(args: argparse.Namespace) -> int:  # noqa: ARG001
             say(f"{name}\t{config.kind}\t{config.backbone}\t{config.data}\n")
         except InvalidFile as error:
             say(f"{name}\tbroken\t{error}\n")
-    if not found:
+    if not found and not args.quiet:
         sys.stderr.write(
             f"no adapters in {file.user_folder()}; `inctrl adapters import` makes one\n"
         )

@@ -6,6 +6,7 @@ which needs a backbone with text): they rank the queries, but nothing is called 
 
 import argparse
 import json
+import logging
 import math
 import sys
 import time
@@ -14,8 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.detect_options import add_detect_options
-from inctrl.cli.output import say
+from inctrl.cli.detect_options import (
+    add_detector_options,
+    add_normal_options,
+    add_output_options,
+)
+from inctrl.cli.options import add_backbone_options, add_command
+from inctrl.cli.output import next_free, say
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
@@ -36,18 +42,22 @@ EXAMPLES = """examples:
   inctrl detect incoming/ --item hazelnut --domain industrial    # no normal image: ranks only
 """
 DEFAULT_OUT = Path("runs", "detect")
+logger = logging.getLogger("inctrl")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "detect",
-        help="score queries against k normal images",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "score queries against k normal images",
+        __doc__,
+        EXAMPLES,
+        add_normal_options,
+        add_backbone_options,
+        add_detector_options,
+        add_output_options,
     )
-    add_detect_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     queries = _queries(args)
     fitted = _fitted(args)
     info = _run_info(fitted, time.perf_counter() - started)
-    with RunWriter(_out(args.out), info, overwrite=args.overwrite) as writer:
+    with RunWriter(args.out or next_free(DEFAULT_OUT), info, overwrite=args.overwrite) as writer:
         outcomes = fitted.stream(queries)
         for outcome in tracked(outcomes, len(queries), "inspecting", args.quiet):
             writer.add(outcome)
@@ -138,7 +148,7 @@ def _registered(args: argparse.Namespace) -> "FittedInspector":
     with open_store(args.store, make=False) as store:
         fitted = Registered(store, _inspector(args, {})).fitted(args.set, alpha=args.alpha)
     for warning in fitted.calibration.warnings:
-        sys.stderr.write(f"WARNING: {warning}\n")
+        logger.warning("%s", warning)
     return fitted
 
 
@@ -187,18 +197,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise UsageError(f"--option {text!r} is not KEY=VALUE")
     return key.strip(), value.strip()
-
-
-def _out(chosen: Path | None) -> Path:
-    """The folder asked for, or the next free runs/detect-N."""
-    if chosen:
-        return chosen
-    number = 1
-    while True:
-        folder = DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")
-        if not folder.exists() and not folder.with_name(f"{folder.name}.partial").exists():
-            return folder
-        number += 1
 
 
 def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":

@@ -3,19 +3,11 @@
 import argparse
 from pathlib import Path
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import add_alpha, add_cache, add_domain, add_fit
 
 
-def add_detect_options(parser: argparse.ArgumentParser) -> None:
+def add_normal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
-    _add_normal_options(parser)
-    add_backbone_options(parser)
-    _add_detector_options(parser)
-    _add_output_options(parser)
-    add_common_options(parser)
-
-
-def _add_normal_options(parser: argparse.ArgumentParser) -> None:
     normal = parser.add_argument_group("what is normal")
     source = normal.add_mutually_exclusive_group()
     source.add_argument(
@@ -42,7 +34,7 @@ def _add_normal_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_detector_options(parser: argparse.ArgumentParser) -> None:
+def add_detector_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detector")
     group.add_argument(
         "--detector",
@@ -50,13 +42,7 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
         "`inctrl detectors` lists them and what each needs",
     )
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
-    group.add_argument(
-        "--domain",
-        default="inctrl",
-        metavar="NAME|FILE.toml",
-        help="sentence bank of detectors that use text: inctrl, industrial, medical, natural, or "
-        "your own (default: inctrl)",
-    )
+    add_domain(group)
     group.add_argument(
         "-o",
         "--option",
@@ -65,23 +51,13 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="an option of the detector, such as top_share=0.01",
     )
-    group.add_argument(
-        "--fit",
-        choices=("squash", "crop", "pad"),
-        help="how an image becomes a square (default: squash, or the adapter's)",
-    )
-    group.add_argument(
-        "--alpha",
-        type=float,
-        help="wanted share of normal images called anomalous (default: 0.05)",
-    )
+    add_fit(group)
+    add_alpha(group)
     group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
-    group.add_argument(
-        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
-    )
+    add_cache(group)
 
 
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
+def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input and output")
     group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
     group.add_argument(

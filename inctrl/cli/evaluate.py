@@ -15,9 +15,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.evaluate_options import add_evaluate_options
-from inctrl.cli.options import add_backbone_options, add_common_options
-from inctrl.cli.output import say
+from inctrl.cli.evaluate_options import (
+    add_contender_options,
+    add_data_options,
+    add_output_options,
+)
+from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
+from inctrl.cli.output import next_free, say
 from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
 
@@ -47,17 +51,18 @@ THUMBNAIL = 240
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "evaluate",
-        help="measure detectors on labelled data",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "measure detectors on labelled data",
+        __doc__,
+        EXAMPLES,
+        add_data_options,
+        add_contender_options,
+        add_output_options,
+        add_backbone_options,
     )
-    add_evaluate_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.audit and args.json:
         raise UsageError("--audit writes no results.json that --json could print; leave one out")
-    kept = Kept(args.out or next_out(), FILES)
+    kept = Kept(args.out or next_free(DEFAULT_OUT), FILES)
     if not args.audit:
         kept.check()
     features, tally, read = SharedFeatures(_cache(args)), Tally(), Reader()
@@ -116,12 +121,8 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         tally,
         backbone=args.backbone,
         domain=args.domain,
-        fit=args.fit,
         alpha=args.alpha,
-        image_size=args.image_size,
-        layers=args.layers,
-        device=args.device,
-        allow_network=args.allow_network,
+        **backbone_arguments(args),
     )
     return Plan(entrants, categories, shots, seeds, args.alpha, args.group_by, args.protocol)
 
@@ -170,6 +171,12 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
     else:
         say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
     _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")
+    if len(evaluation.machines) > 1:
+        logger.warning(
+            "cells were computed on different machines or numbers of threads, between which scores "
+            "differ by up to 1e-6: %s",
+            printable("; ".join(evaluation.machines)),
+        )
 
 
 def _warn_of_learned(notes: list[str]) -> None:
@@ -238,14 +245,6 @@ def draw(result: "Result", fitted: "FittedInspector") -> bytes:
     stream = io.BytesIO()
     overlay(result, scale, THUMBNAIL).save(stream, "PNG", compress_level=9)
     return stream.getvalue()
-
-
-def next_out() -> Path:
-    """The next free runs/evaluate-N."""
-    number = 1
-    while (folder := DEFAULT_OUT.with_name(f"{DEFAULT_OUT.name}-{number}")).exists():
-        number += 1
-    return folder
 
 
 def _tell(args: argparse.Namespace, line: str) -> None:

@@ -3,23 +3,12 @@
 import argparse
 from pathlib import Path
 
-
-def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
-    _add_data_options(parser)
-    _add_contender_options(parser)
-    _add_output_options(parser)
+from inctrl.cli.options import add_alpha, add_cache, add_data, add_domain, add_fit
 
 
-def _add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="[LAYOUT:]PATH",
-        help="data sets; a layout that is not recognised can be named",
-    )
+    add_data(group)
     for name, what in (("only", "categories to take"), ("exclude", "categories to leave out")):
         group.add_argument(
             f"--{name}", nargs="+", action="extend", default=[], metavar="CATEGORY", help=what
@@ -49,7 +38,7 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_contender_options(parser: argparse.ArgumentParser) -> None:
+def add_contender_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("contenders")
     group.add_argument(
         "--detector",
@@ -67,26 +56,12 @@ def _add_contender_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="trained adapters, by name or folder, each a contender",
     )
-    group.add_argument(
-        "--domain",
-        default="inctrl",
-        metavar="NAME|FILE.toml",
-        help="sentence bank of detectors that use text (default: inctrl)",
-    )
-    group.add_argument(
-        "--fit",
-        choices=("squash", "crop", "pad"),
-        help="how an image becomes a square (default: squash, or the adapter's)",
-    )
-    group.add_argument(
-        "--alpha",
-        type=float,
-        default=0.05,
-        help="wanted share of normal images called anomalous (default: 0.05)",
-    )
+    add_domain(group)
+    add_fit(group)
+    add_alpha(group, 0.05)
 
 
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
+def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out",
@@ -102,9 +77,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "if one does not",
     )
     group.add_argument("--json", action="store_true", help="print results.json, not the tables")
-    group.add_argument(
-        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
-    )
+    add_cache(group)
     group.add_argument(
         "--cache-size",
         type=float,

@@ -74,8 +74,8 @@ class Watch:
 
     def _line(self, name: str, values: dict[int, list[float]]) -> None:
         if self._lines:
-            told = "  ".join(f"k={k} {_mean(values[k])}" for k in sorted(values))
-            sys.stderr.write(f"[{self._done}/{self._total}] {printable(name)}  {told}\n")
+            means = "  ".join(f"k={k} {_mean(values[k])}" for k in sorted(values))
+            sys.stderr.write(f"[{self._done}/{self._total}] {printable(name)}  {means}\n")
 
     def _refresh(self) -> None:
         if self._live is None:

@@ -8,13 +8,13 @@
 """
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -31,8 +31,8 @@ from inctrl.cli import (
     sets,
     train,
 )
-from inctrl.cli.output import prepare_stdout
-from inctrl.cli.settings import apply_settings
+from inctrl.cli.options import apply_settings
+from inctrl.cli.output import flush_streams, prepare_streams
 from inctrl.errors import InctrlError
 from inctrl.version import __version__
 
@@ -65,14 +65,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _on_terminate)
-    prepare_stdout()
-    code = run(list(sys.argv[1:] if argv is None else argv))
+    prepare_streams()
+    try:
+        code = run(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        flush_streams()
     # All files are closed and renamed by now. Taking torch apart module by module would add about
     # a second to every command, so the process ends here.
     logging.shutdown()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
 
 
@@ -114,13 +114,15 @@ def _fail(message: str, code: int, verbose: bool, detail: str = "") -> int:
 
 
 def _configure_logging(args: argparse.Namespace) -> None:
-    """Warnings of the package go to stderr, one line each."""
+    """Warnings of the package go to stderr, one line each; with --quiet nobody's do."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("inctrl")
     logger.handlers = [handler]
     logger.propagate = False
     quiet, verbose = getattr(args, "quiet", False), getattr(args, "verbose", False)
+    if quiet:
+        warnings.simplefilter("ignore")
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
 
 

@@ -1,7 +1,43 @@
-"""Options that several commands share."""
+"""Options that several commands share, and their defaults.
+
+A default may come from a TOML file (`--config`) or from `INCTRL_*`: flag > environment > file.
+"""
 
 import argparse
+import os
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from inctrl.errors import UsageError
+from inctrl.registry import unknown
+
+SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
+"""Options that may be set once for all runs."""
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    help: str,
+    description: str | None,
+    examples: str,
+    *options: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """A command with examples below its options, which are added in their order."""
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for add in options:
+        add(parser)
+    add_common_options(parser)
+    parser.set_defaults(run=run)
 
 
 def add_backbone_options(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +58,108 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def backbone_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """`add_backbone_options` and `add_fit` as Inspector.load takes them, but for the name."""
+    names = ("fit", "image_size", "layers", "device", "allow_network")
+    return {name: getattr(args, name) for name in names}
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.allow_abbrev = False  # `--conf` would be taken for --config, and then not be read
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no warnings")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
+
+
+def add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--data",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="[LAYOUT:]PATH",
+        help="data sets in a layout that `inctrl data` lists; one that is not recognised can be "
+        "named",
+    )
+
+
+def add_fit(group: argparse._ArgumentGroup, default: str | None = None) -> None:
+    """Without a default an adapter's is taken, where there is one."""
+    adapters = "" if default else ", or the adapter's"
+    group.add_argument(
+        "--fit",
+        choices=("squash", "crop", "pad"),
+        default=default,
+        help=f"how an image becomes a square (default: squash{adapters})",
+    )
+
+
+def add_domain(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--domain",
+        default="inctrl",
+        metavar="NAME|FILE.toml",
+        help="sentence bank of detectors that use text: inctrl, industrial, medical, natural, or "
+        "your own (default: inctrl)",
+    )
+
+
+def add_alpha(group: argparse._ArgumentGroup, default: float | None = None) -> None:
+    group.add_argument(
+        "--alpha",
+        type=float,
+        default=default,
+        help="wanted share of normal images called anomalous (default: 0.05)",
+    )
+
+
+def add_cache(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
+    )
+
+
+def apply_settings(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    """Make the settings the defaults of every command; argparse then checks them like flags."""
+    found = {**_from_file(argv), **_from_environment(os.environ)}
+    for command in _commands(parser):
+        own = {action.dest for action in command._actions}
+        command.set_defaults(**{name: value for name, value in found.items() if name in own})
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {name: f"INCTRL_{name.upper()}" for name in SETTINGS}
+    return {name: environment[key] for name, key in names.items() if environment.get(key)}
+
+
+def _from_file(argv: list[str]) -> dict[str, str]:
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--config", type=Path)
+    path: Path | None = early.parse_known_args(argv)[0].config
+    if path is None:
+        return {}
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"config {str(path)!r} cannot be read ({error})") from None
+    found = {}
+    for key, value in stored.items():
+        name = key.replace("-", "_")
+        if name not in SETTINGS:
+            raise unknown(key, SETTINGS, f"setting in {str(path)!r}")
+        found[name] = str(value)
+    return found
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    found: list[argparse.ArgumentParser] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                found += [command, *_commands(command)]
+    return found
 
 
 def _names(text: str) -> list[str]:

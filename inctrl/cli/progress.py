@@ -1,4 +1,4 @@
-"""How far a command is: a bar where a person watches, lines in a file where a program does.
+"""How far a command is: a bar for a person, lines in a file for a program, curves in TensorBoard.
 
 The environment names the file in INCTRL_PROGRESS. Lines of JSON are added to it:
 
@@ -7,6 +7,7 @@ The environment names the file in INCTRL_PROGRESS. Lines of JSON are added to it
     {"cell": {"contender": ..., "set": ..., "k": 2, "seed": 0, "image_auroc": 0.97}}
 """
 
+import contextlib
 import functools
 import json
 import logging
@@ -16,6 +17,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from inctrl.errors import MissingModel
+from inctrl.files.whole import writing
 
 T = TypeVar("T")
 VARIABLE = "INCTRL_PROGRESS"
@@ -101,6 +105,33 @@ def curve(losses: Iterable[float]) -> Iterator[float]:
         yield loss
     if step:
         lines().row(row, last=True)
+
+
+@contextlib.contextmanager
+def tensorboard(folder: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """What takes the rows of a training; nothing is done with them where no folder is given.
+
+    MissingModel where TensorBoard is not installed.
+    """
+    if folder is None:
+        yield lambda _: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingModel(
+            "--tensorboard needs the package tensorboard; install inctrl[tensorboard]"
+        ) from None
+    with writing(folder):
+        writer = SummaryWriter(str(folder))
+
+    def report(row: Mapping[str, Any]) -> None:
+        part = "epoch" if "epoch" in row else "step"
+        for name in row.keys() - {"step", "epoch"}:
+            writer.add_scalar(f"{part}/{name}", row[name], row["step"])
+
+    with writer:
+        yield report
 
 
 def _noted(

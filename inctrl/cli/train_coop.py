@@ -7,14 +7,14 @@ that will be inspected do not belong among them.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import add_backbone_options, add_cache, add_command, backbone_arguments
 from inctrl.cli.output import say
-from inctrl.cli.progress import curve, tracked
+from inctrl.cli.progress import tracked
 from inctrl.cli.train_options import (
-    adapter_config,
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
+    followed,
     fresh_folder,
 )
 from inctrl.errors import UsageError
@@ -33,18 +33,17 @@ EXAMPLES = """examples:
 
 
 def register(methods: "argparse._SubParsersAction[Any]") -> None:
-    parser = methods.add_parser(
+    add_command(
+        methods,
         "coop",
-        help="learned prompts, for any item; needs images of both classes",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "learned prompts, for any item; needs images of both classes",
+        __doc__,
+        EXAMPLES,
+        add_set_options,
+        _add_training_options,
+        add_backbone_options,
     )
-    add_set_options(parser)
-    _add_training_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -66,15 +65,14 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--init", metavar="WORDS", help="start from these words, a vector a token (default: random)"
     )
     add_seed_and_fit(group, "first vectors")
-    group.add_argument(
-        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
-    )
+    add_cache(group)
 
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.adapters import file
     from inctrl.inspection.inspector import Inspector
     from inctrl.training import prompt_context as training
+    from inctrl.training.card import config_for
 
     sets, path = chosen_sets(args), fresh_folder(args)
     _refuse_numbers(args)
@@ -82,12 +80,8 @@ def run(args: argparse.Namespace) -> int:
     inspector = Inspector.load(
         args.backbone,
         detector="zeroshot",
-        fit=args.fit,
-        image_size=args.image_size,
-        layers=args.layers,
-        device=args.device,
         cache=args.cache,
-        allow_network=args.allow_network,
+        **backbone_arguments(args),
     )
     context = training.first_context(
         inspector.backbone,
@@ -102,19 +96,16 @@ def run(args: argparse.Namespace) -> int:
     recipe = training.Recipe(epochs=args.epochs, seed=args.seed)
     total = training.steps(examples, recipe)
     descent = training.train(inspector.backbone, context, examples, recipe)
-    losses = list(tracked(curve(descent), total, "training", args.quiet))
-    last = losses[-(total // args.epochs) :]
-    metrics = {"epochs": args.epochs, "steps": total, "loss": sum(last) / len(last)}
-    config = adapter_config(
+    config = config_for(
         "coop",
-        "prompt_context",
         inspector.backbone,
-        inspector.fit_mode,
-        context.shape,
+        kind="prompt_context",
+        shape=context.shape,
         text=True,
+        fit=inspector.fit_mode,
         data=[data.name for data in sets],
         seed=args.seed,
-        metrics=metrics,
+        metrics=followed(descent, total, args.epochs, args.quiet),
     )
     file.save(path, config, context, _card(config, path.name, examples, args.init))
     say(f"{path}\n")

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import (
+    add_backbone_options,
+    add_cache,
+    add_command,
+    add_domain,
+    backbone_arguments,
+)
 from inctrl.cli.output import say
-from inctrl.cli.progress import lines, tracked
+from inctrl.cli.progress import lines, tensorboard, tracked
 from inctrl.cli.train_options import (
     add_seed_and_fit,
     add_set_options,
@@ -26,7 +32,7 @@ from inctrl.errors import UsageError
 if TYPE_CHECKING:
     from inctrl.training.fusion import Objective
     from inctrl.training.job import Job
-    from inctrl.training.recipe import Recipe
+    from inctrl.training.loop import Recipe
 
 EXAMPLES = """examples:
   inctrl train --data sets/ --exclude hazelnut --shots 2 4 8 --name mine
@@ -37,20 +43,19 @@ EXAMPLES = """examples:
 
 
 def register(methods: "argparse._SubParsersAction[Any]") -> None:
-    parser = methods.add_parser(
+    add_command(
+        methods,
         "inctrl",
-        help="InCTRL's bottleneck and heads, for any item (the default method)",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "InCTRL's bottleneck and heads, for any item (the default method)",
+        __doc__,
+        EXAMPLES,
+        add_set_options,
+        _add_example_options,
+        _add_training_options,
+        _add_tower_options,
+        add_backbone_options,
     )
-    add_set_options(parser)
-    _add_example_options(parser)
-    _add_training_options(parser)
-    _add_tower_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_tower_options(parser: argparse.ArgumentParser) -> None:
@@ -89,9 +94,7 @@ def _add_example_options(parser: argparse.ArgumentParser) -> None:
         "--versions", type=int, default=2, help="drawn defects of each image (default: 2)"
     )
     group.add_argument("--no-text", action="store_true", help="train without the text prior")
-    group.add_argument(
-        "--domain", default="inctrl", help="sentence bank of the text prior (default: inctrl)"
-    )
+    add_domain(group)
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -136,9 +139,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the losses there")
     add_seed_and_fit(group, "first weights, defects")
-    group.add_argument(
-        "--cache", metavar="DIR|off", help="where features are remembered (default: user cache)"
-    )
+    add_cache(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,12 +162,8 @@ def run(args: argparse.Namespace) -> int:
         inspector = Inspector.load(
             args.backbone,
             domain=args.domain,
-            fit=args.fit,
-            image_size=args.image_size,
-            layers=args.layers,
-            device=args.device,
             cache=args.cache,
-            allow_network=args.allow_network,
+            **backbone_arguments(args),
         )
         job = Job(
             inspector,
@@ -187,7 +184,6 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
     from inctrl.adapters import file
     from inctrl.training import checkpoint
     from inctrl.training import job as program
-    from inctrl.training.board import board
     from inctrl.training.card import card, config_of
 
     def follow(parts: Iterable[Any], total: int, what: str) -> Iterable[Any]:
@@ -200,18 +196,18 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
         if job.processes.first:
             lines().row(row)
 
-    with board(args.tensorboard if job.processes.first else None) as report:
+    with tensorboard(args.tensorboard if job.processes.first else None) as report:
         trained = program.run(job, follow, tell)
     if job.processes.first:
         config = config_of(job, trained)
-        told = card(config, path.name, job, trained)
-        file.save(path, config, trained.fusion, told, trained.lora)
+        page = card(config, path.name, job, trained)
+        file.save(path, config, trained.fusion, page, trained.lora)
         checkpoint.remove_folder(job.work)
         say(f"{path}\n")
 
 
 def _recipe(args: argparse.Namespace) -> "Recipe":
-    from inctrl.training.recipe import Recipe
+    from inctrl.training.loop import Recipe
 
     for name in ("epochs", "steps", "rate"):
         if not 0 < getattr(args, name) < math.inf:

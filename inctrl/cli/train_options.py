@@ -1,30 +1,22 @@
-"""What the methods of `inctrl train` share: which sets, which folder."""
+"""What the methods of `inctrl train` share: which sets, which folder, how losses fall."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inctrl.cli.adapters import NAME
+from inctrl.cli.options import add_data, add_fit
+from inctrl.cli.progress import curve, tracked
 from inctrl.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from inctrl.adapters.file import AdapterConfig
     from inctrl.data.categories import Category
-    from inctrl.protocols import Backbone
-    from inctrl.types import Fit
 
 
 def add_set_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("examples")
-    data.add_argument(
-        "--data",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="[LAYOUT:]PATH",
-        help="data sets in a layout that `inctrl data` lists",
-    )
+    add_data(data)
     data.add_argument(
         "--exclude", nargs="+", action="extend", default=[], metavar="SET", help="sets to leave out"
     )
@@ -36,12 +28,7 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
 def add_seed_and_fit(group: argparse._ArgumentGroup, drawn: str) -> None:
     """`drawn` says what the seed draws besides the order of the examples."""
     group.add_argument("--seed", type=seed, default=0, help=f"of {drawn} and order (default: 0)")
-    group.add_argument(
-        "--fit",
-        choices=("squash", "crop", "pad"),
-        default="squash",
-        help="how an image becomes a square (default: squash)",
-    )
+    add_fit(group, "squash")
 
 
 def seed(text: str) -> int:
@@ -85,34 +72,8 @@ def fresh_folder(args: argparse.Namespace) -> Path:
     return path
 
 
-def adapter_config(
-    method: str,
-    kind: str,
-    backbone: "Backbone",
-    fit: "Fit",
-    shape: Mapping[str, Any],
-    *,
-    text: bool,
-    data: Iterable[str],
-    seed: int,
-    metrics: Mapping[str, float],
-    shots: tuple[int, ...] = (),
-) -> "AdapterConfig":
-    """The config of an adapter that a method of `inctrl train` has made for a backbone."""
-    from inctrl.adapters.file import AdapterConfig
-
-    return AdapterConfig(
-        kind=kind,
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint,
-        image_size=backbone.image_size,
-        layers=backbone.layers,
-        shape=shape,
-        text=text,
-        fit=fit,
-        shots=shots,
-        data=", ".join(data),
-        seed=seed,
-        metrics=metrics,
-        source=f"trained by `inctrl train {method}`",
-    )
+def followed(descent: Iterable[float], steps: int, epochs: int, quiet: bool) -> dict[str, float]:
+    """Train to the end; what the adapter keeps of it, with the mean loss of the last epoch."""
+    losses = list(tracked(curve(descent), steps, "training", quiet))
+    last = losses[-(steps // epochs) :]
+    return {"epochs": epochs, "steps": steps, "loss": sum(last) / len(last)}

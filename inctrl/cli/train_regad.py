@@ -7,14 +7,14 @@ the items that will be inspected do not belong among them.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
 from inctrl.cli.output import say
-from inctrl.cli.progress import curve, tracked
+from inctrl.cli.progress import tracked
 from inctrl.cli.train_options import (
-    adapter_config,
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
+    followed,
     fresh_folder,
 )
 from inctrl.errors import UsageError
@@ -30,18 +30,17 @@ EXAMPLES = """examples:
 
 
 def register(methods: "argparse._SubParsersAction[Any]") -> None:
-    parser = methods.add_parser(
+    add_command(
+        methods,
         "regad",
-        help="registration, for any item; needs normal images only",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "registration, for any item; needs normal images only",
+        __doc__,
+        EXAMPLES,
+        add_set_options,
+        _add_training_options,
+        add_backbone_options,
     )
-    add_set_options(parser)
-    _add_training_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -67,36 +66,31 @@ def run(args: argparse.Namespace) -> int:
     from inctrl.adapters import file
     from inctrl.inspection.inspector import Inspector
     from inctrl.training import registration as training
+    from inctrl.training.card import config_for
 
     sets, path, recipe = chosen_sets(args, labelled=False), fresh_folder(args), _recipe(args)
     training.refuse_few(sets, recipe.shots)
     backbone = Inspector.load(
         args.backbone,
         detector="regad",
-        fit=args.fit,
-        image_size=args.image_size,
-        layers=args.layers,
-        device=args.device,
         cache="off",
-        allow_network=args.allow_network,
+        **backbone_arguments(args),
     ).backbone
     module = training.new_registration(backbone, args.mode, recipe.seed)
     reading = (training.first_maps(backbone, data, args.fit) for data in sets)
     normals = list(tracked(reading, len(sets), "reading", args.quiet))
     total = training.steps([len(maps) for maps in normals], recipe)
     descent = training.train(backbone, module, normals, recipe)
-    losses = list(tracked(curve(descent), total, "training", args.quiet))
-    last = losses[-(total // recipe.epochs) :]
-    config = adapter_config(
+    config = config_for(
         "regad",
-        "registration",
         backbone,
-        args.fit,
-        module.shape,
+        kind="registration",
+        shape=module.shape,
         text=False,
+        fit=args.fit,
         data=[data.name for data in sets],
         seed=recipe.seed,
-        metrics={"epochs": recipe.epochs, "steps": total, "loss": sum(last) / len(last)},
+        metrics=followed(descent, total, recipe.epochs, args.quiet),
         shots=(recipe.shots,),
     )
     file.save(path, config, module, _card(config, path.name, recipe, sum(map(len, normals))))

@@ -17,7 +17,7 @@ from inctrl.data.categories import Category, Sample
 from inctrl.errors import InctrlError
 from inctrl.evaluation.contenders import Entrant
 from inctrl.evaluation.content import Content
-from inctrl.evaluation.features import Opened, SharedFeatures
+from inctrl.evaluation.features import DecodedImages, SharedFeatures
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.score import TOGETHER, Judged, Scorer, judge, score_category
 from inctrl.inspection.inspector import Inspector
@@ -59,13 +59,19 @@ class _Way:
     category: Category
     k: int
     seed: int
-    opened: Opened
+    decoded: DecodedImages
     score: Scorer
     together: int = TOGETHER
 
     def go(self) -> Judged:
         return judge(
-            self.inspector, self.category, self.k, self.seed, self.opened, self.score, self.together
+            self.inspector,
+            self.category,
+            self.k,
+            self.seed,
+            self.decoded,
+            self.score,
+            self.together,
         )
 
 
@@ -95,8 +101,8 @@ def _audit_one(
 ) -> Iterator[Finding]:
     rows = np.unique(np.linspace(0, len(category.test) - 1, IMAGES).round().astype(int))
     chosen = replace(category, test=tuple(category.test[i] for i in rows))
-    opened = Opened(content.deep)
-    way = _Way(entrant.inspector, chosen, min(plan.shots), plan.seeds[0], opened, score)
+    decoded = DecodedImages(content.deep)
+    way = _Way(entrant.inspector, chosen, min(plan.shots), plan.seeds[0], decoded, score)
     label, name = entrant.contender.label, f"{category.dataset}/{category.name}"
     try:
         first = way.go()
@@ -148,7 +154,7 @@ def _alone(way: _Way, first: Judged) -> Iterator[tuple[Category, Judged]]:
     """Each query in a test set of its own."""
     for sample in way.category.test:
         lone = replace(way.category, test=(sample,))
-        scores = way.score(first.fitted, lone, way.opened, way.together)
+        scores = way.score(first.fitted, lone, way.decoded, way.together)
         yield lone, replace(first, scores=scores)
 
 

@@ -78,7 +78,7 @@ def load_entrants(
     """
     shared = {**how, "loader": sharing(load_backbone)}
     loaded = [_load(spec, cache, tally, shared) for spec in specs]
-    entrants = tuple(_told_apart(specs, loaded))
+    entrants = tuple(_distinguished(specs, loaded))
     labels = [entrant.contender.label for entrant in entrants]
     for label in labels:
         if labels.count(label) > 1:
@@ -92,8 +92,8 @@ def sharing(load: Callable[..., Backbone]) -> Callable[..., Backbone]:
 
     def shared(*args: Any, **options: Any) -> Backbone:
         # Layers are a list or a tuple, and mean the same.
-        told = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        key = repr((args, sorted(told.items())))
+        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        key = repr((args, sorted(plain.items())))
         if key not in loaded:
             loaded[key] = load(*args, **options)
         return loaded[key]
@@ -141,7 +141,7 @@ def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, A
     return replace(entrant, seen=frozenset(adapter_file.read_config(path).images.split()))
 
 
-def _told_apart(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:
+def _distinguished(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:
     """Different adapters whose folders have one name are called by their paths, as given."""
     labels = Counter(entrant.contender.label for entrant in entrants)
     adapters = Counter(entrant.inspector.adapter for entrant in entrants)
@@ -155,7 +155,7 @@ def _told_apart(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[
 
 
 def _identity(contender: Contender, inspector: Inspector) -> str:
-    told = [
+    parts = [
         contender.detector,
         sorted(contender.options.items()),
         contender.fingerprint,
@@ -165,4 +165,4 @@ def _identity(contender: Contender, inspector: Inspector) -> str:
         repr(inspector.bank) if inspector.detector.uses_text else "",
         repr(float(inspector.alpha)),
     ]
-    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()

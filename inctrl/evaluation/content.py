@@ -41,9 +41,9 @@ class Reader:
 
     def __call__(self, category: Category, drawn: list[int]) -> Content:
         """drawn: the indices in `train` of the shots that are used."""
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for line in self._lines(category):
-            told.update(line.encode("utf-8", "surrogatepass") + b"\n")
+            digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
         shots, test, deep = {}, {}, False
         for stored in (category.train[i] for i in drawn):
             picture = _told(stored.decode)
@@ -54,7 +54,7 @@ class Reader:
             test[category.short(sample.image)] = stored_digest(picture)
             deep |= picture.deep
             _check_mask(sample, picture)
-        return Content(told.hexdigest(), shots, test, deep)
+        return Content(digest.hexdigest(), shots, test, deep)
 
     def _lines(self, category: Category) -> Iterator[str]:
         yield repr((category.dataset, category.name, category.words))

@@ -1,6 +1,7 @@
 """An evaluation as files: results.json, results.csv and shots.json.
 
-Nothing in them depends on when or where it was run: the same evaluation gives the same bytes.
+Nothing in them depends on when it was run: on one machine, with as many threads, the same
+evaluation gives the same bytes.
 """
 
 import csv
@@ -31,6 +32,7 @@ def to_json(evaluation: Evaluation) -> bytes:
         "metrics": METRICS,
         "cells": [_cell(cell, found.cell(place)) for place, cell in ordered(evaluation)],
         "tables": _rows(found),
+        "machines": evaluation.machines,
     }
     del content["examples"]
     return document(content, sort_keys=True)
@@ -76,7 +78,7 @@ def shots_json(evaluation: Evaluation) -> bytes:
 
 def _cell(cell: Cell, figures: Mapping[str, float | None]) -> dict[str, Any]:
     row = vars(cell) | {"figures": {key: _rounded(value) for key, value in figures.items()}}
-    del row["pixels"]  # they are among the figures
+    del row["pixels"], row["machine"]  # among the figures, and told once for all cells
     return row
 
 

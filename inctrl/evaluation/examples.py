@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from inctrl.data.categories import Category
-from inctrl.evaluation.features import Opened
+from inctrl.evaluation.features import DecodedImages
 from inctrl.evaluation.results import Cell, Example
 from inctrl.evaluation.score import Judged
 from inctrl.inspection.fitted import FittedInspector
@@ -18,7 +18,7 @@ Draw: TypeAlias = Callable[[Result, FittedInspector], bytes]
 
 
 def examples_of(
-    judged: Judged, cell: Cell, category: Category, opened: Opened, draw: Draw
+    judged: Judged, cell: Cell, category: Category, decoded: DecodedImages, draw: Draw
 ) -> list[Example]:
     """The examples of a cell, each drawn."""
     return [
@@ -33,7 +33,7 @@ def examples_of(
             score=cell.scores[row],
             threshold=cell.threshold,
             role=role,
-            png=_drawn(judged.fitted, category, row, opened, draw),
+            png=_drawn(judged.fitted, category, row, decoded, draw),
         )
         for role, row in _chosen(cell.scores, [sample.anomalous for sample in category.test])
     ]
@@ -51,7 +51,7 @@ def _chosen(scores: tuple[float, ...], anomalous: list[bool]) -> Iterator[tuple[
 
 
 def _drawn(
-    fitted: FittedInspector, category: Category, row: int, opened: Opened, draw: Draw
+    fitted: FittedInspector, category: Category, row: int, decoded: DecodedImages, draw: Draw
 ) -> bytes:
-    [result] = fitted.inspect([opened(category.test[row].image, fitted.window)])
+    [result] = fitted.inspect([decoded(category.test[row].image, fitted.window)])
     return draw(result, fitted)

@@ -59,7 +59,7 @@ class SharedFeatures:
             self._bytes += more
 
 
-class Opened:
+class DecodedImages:
     """Images of a category, decoded once while they fit in memory.
 
     deep   some have more than 8 bits: shots decide how all are shown, so that none is held

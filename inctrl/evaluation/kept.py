@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import socket
-import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 from inctrl.errors import OutputError
 from inctrl.evaluation.results import Cell, Example
-from inctrl.files.whole import writing
+from inctrl.files.whole import write_file, writing
 
 VERSION = 1
 CELLS, EXAMPLES, PARTS = "cells", "examples", "cells/.parts"
@@ -111,16 +111,8 @@ class Kept:
         return found
 
     def _put(self, name: str, data: bytes) -> None:
-        with writing(self.out):
-            handle, part = tempfile.mkstemp(dir=self.out / PARTS, prefix=_own_prefix())
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(part).chmod(0o644)
-                Path(part).replace(self.out / name)
-            except BaseException:
-                Path(part).unlink(missing_ok=True)
-                raise
+        part = self.out / PARTS / f"{_own_prefix()}{uuid.uuid4().hex}"
+        write_file(self.out / name, data, partial=part)
 
 
 def _own_prefix() -> str:
@@ -144,10 +136,10 @@ def _abandoned(part: Path) -> bool:
 
 
 def _row(example: Example) -> dict[str, Any]:
-    told_of = {k: v for k, v in vars(example).items() if k not in ("png", "contender")}
+    row = {k: v for k, v in vars(example).items() if k not in ("png", "contender")}
     if example.threshold == float("inf"):
-        told_of["threshold"] = None
-    return {**told_of, "sha256": hashlib.sha256(example.png).hexdigest()}
+        row["threshold"] = None
+    return {**row, "sha256": hashlib.sha256(example.png).hexdigest()}
 
 
 def _sealed(content: object) -> bytes:

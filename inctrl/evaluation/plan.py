@@ -72,10 +72,10 @@ class Plan:
         most = max(self.shots)
         short = [c for c in self.categories if len(c.train) < most]
         if short:
-            told = [f"{c.dataset}/{c.name} has {len(c.train)}" for c in short]
+            counts = [f"{c.dataset}/{c.name} has {len(c.train)}" for c in short]
             raise UsageError(
                 f"--shots {most} is more than the normal training images of "
-                f"{counted(told, 'category', 'categories')}; ask for fewer shots, or leave them "
+                f"{counted(counts, 'category', 'categories')}; ask for fewer shots, or leave them "
                 "out with --exclude"
             )
         hungry = [e.contender.label for e in self.entrants if e.inspector.detector.needs_shots]
@@ -109,18 +109,18 @@ def shots_of(protocol: str, asked: Sequence[int] | None) -> tuple[int, ...]:
     own = PROTOCOLS.get(protocol, (1, 2, 4, 8))
     wanted = tuple(sorted(set(asked))) if asked else own
     if protocol and wanted != own:
-        told = " ".join(map(str, own))
+        shots = " ".join(map(str, own))
         raise UsageError(
-            f"--protocol {protocol} is for --shots {told}, not {' '.join(map(str, wanted))}; "
+            f"--protocol {protocol} is for --shots {shots}, not {' '.join(map(str, wanted))}; "
             "leave one of the two out"
         )
     return wanted
 
 
-def counted(told: Sequence[str], one: str, many: str) -> str:
+def counted(names: Sequence[str], one: str, many: str) -> str:
     """'2 categories (a has 3, b has 4)', a few of them by name."""
-    more = ", ..." if len(told) > FEW else ""
-    return f"{len(told)} {one if len(told) == 1 else many} ({', '.join(told[:FEW])}{more})"
+    more = ", ..." if len(names) > FEW else ""
+    return f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names[:FEW])}{more})"
 
 
 def _names(category: Category) -> set[str]:

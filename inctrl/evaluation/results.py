@@ -1,11 +1,11 @@
 """What an evaluation found: one cell for each detector, category, number of shots and seed.
 
-Nothing here depends on when, where or how fast it was measured: the same data, detectors and seeds
-give the same values. Times are kept apart (timings.py).
+The same data, detectors and seeds give the same values on one machine with as many threads, and the
+same to 1e-6 on others: each cell tells where it was computed. Times are kept apart (timings.py).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from inctrl.types import Fit, Options
 
@@ -64,6 +64,7 @@ class Cell:
     threshold  the calibrated limit of scores; infinite where there is none
     pixels     figures of the maps by key (maths/metrics.py), None where pixels are not evaluated
     bytes      size of what is kept of the shots (the packed context)
+    machine    processor, threads and library that computed it
     """
 
     contender: str
@@ -77,6 +78,7 @@ class Cell:
     threshold: float
     pixels: Mapping[str, float] | None
     bytes: int
+    machine: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,4 +121,9 @@ class Evaluation:
     examples: tuple[Example, ...] = ()
     group_by: str = ""
     protocol: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Where its cells were computed, in order; several where it went on elsewhere."""
+        return tuple(sorted({cell.machine for cell in self.cells if cell.machine}))

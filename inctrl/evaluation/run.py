@@ -15,7 +15,7 @@ from inctrl.errors import InctrlError, OutputError
 from inctrl.evaluation.contenders import Entrant
 from inctrl.evaluation.content import Content
 from inctrl.evaluation.examples import Draw, examples_of
-from inctrl.evaluation.features import Opened, SharedFeatures, groups
+from inctrl.evaluation.features import DecodedImages, SharedFeatures, groups
 from inctrl.evaluation.kept import VERSION, Kept
 from inctrl.evaluation.leaks import learned, repeated
 from inctrl.evaluation.plan import Plan
@@ -68,20 +68,20 @@ def evaluate(run: Run) -> Evaluation:
     done: Done = {}
     faults: dict[tuple[int, int], str] = {}
     for number, category in enumerate(run.plan.categories):
-        opened = Opened(run.contents[number].deep)
+        decoded = DecodedImages(run.contents[number].deep)
         for group in groups(run.plan.entrants):
             run.features.clear()
             for entrant in group:
                 place = run.plan.entrants.index(entrant)
                 try:
                     for slot in slots(run.plan, place, number):
-                        done[slot] = _cell(run, slot, opened)
+                        done[slot] = _cell(run, slot, decoded)
                 except OutputError:
                     raise
                 except InctrlError as error:
                     label = entrant.contender.label
-                    told = f"{label} failed on {category.dataset}/{category.name}: {error}"
-                    faults[number, place] = told
+                    fault = f"{label} failed on {category.dataset}/{category.name}: {error}"
+                    faults[number, place] = fault
                     run.watch.failed(label, category, str(error))
     return _evaluation(run.plan, run.contents, done, [faults[at] for at in sorted(faults)])
 
@@ -106,13 +106,13 @@ def slots(plan: Plan, contender: int, category: int) -> Iterator[Slot]:
             yield Slot(contender, category, k, seed)
 
 
-def _cell(run: Run, slot: Slot, opened: Opened) -> tuple[Cell, tuple[Example, ...]]:
+def _cell(run: Run, slot: Slot, decoded: DecodedImages) -> tuple[Cell, tuple[Example, ...]]:
     """A cell with its examples: as it was kept, or computed and kept."""
     entrant, category = run.plan.entrants[slot.contender], run.plan.categories[slot.category]
     key, shown, label = _key(run, slot), _shown(run.plan, slot), entrant.contender.label
     kept = run.kept.read(key, label, examples=shown)
     if kept is None:
-        kept = _compute(run, slot, opened)
+        kept = _compute(run, slot, decoded)
         run.kept.write(key, kept[0], kept[1] if shown else None)
         run.watch.cell(kept[0], category, computed=True)
     else:
@@ -120,17 +120,17 @@ def _cell(run: Run, slot: Slot, opened: Opened) -> tuple[Cell, tuple[Example, ..
     return kept
 
 
-def _compute(run: Run, slot: Slot, opened: Opened) -> tuple[Cell, tuple[Example, ...]]:
+def _compute(run: Run, slot: Slot, decoded: DecodedImages) -> tuple[Cell, tuple[Example, ...]]:
     entrant, category = run.plan.entrants[slot.contender], run.plan.categories[slot.category]
     spent = run.timings.of(entrant.contender.label)
     encoded, seconds = run.tally.encoded, run.tally.seconds
-    judged = judge(entrant.inspector, category, slot.k, slot.seed, opened)
+    judged = judge(entrant.inspector, category, slot.k, slot.seed, decoded)
     started = time.perf_counter()
     cell = cell_of(judged, entrant.contender.label, category, slot.k, slot.seed)
     spent.add(judged, cell, time.perf_counter() - started)
     examples: tuple[Example, ...] = ()
     if _shown(run.plan, slot):
-        examples = tuple(examples_of(judged, cell, category, opened, run.draw))
+        examples = tuple(examples_of(judged, cell, category, decoded, run.draw))
     spent.encoded += run.tally.encoded - encoded
     spent.encode += run.tally.seconds - seconds
     return cell, examples
@@ -138,7 +138,7 @@ def _compute(run: Run, slot: Slot, opened: Opened) -> tuple[Cell, tuple[Example,
 
 def _key(run: Run, slot: Slot) -> str:
     """A hash of all that a cell depends on."""
-    told = (
+    parts = (
         VERSION,
         __version__,
         run.plan.entrants[slot.contender].identity,
@@ -146,7 +146,7 @@ def _key(run: Run, slot: Slot) -> str:
         slot.k,
         slot.seed,
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _shown(plan: Plan, slot: Slot) -> bool:

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from inctrl.data.categories import Category, read_mask
 from inctrl.errors import InctrlError
-from inctrl.evaluation.features import Opened
+from inctrl.evaluation.features import DecodedImages
 from inctrl.evaluation.results import Cell
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inputs import NO_FEATURES, Shots, open_shots
 from inctrl.inspection.inspector import Inspector
+from inctrl.machine import machine
 from inctrl.maths.geometry import View
 from inctrl.maths.overlap import pixel_figures
 
@@ -54,7 +55,7 @@ class Judged:
     seconds: float
 
 
-Scorer: TypeAlias = Callable[[FittedInspector, Category, Opened, int], Scores]
+Scorer: TypeAlias = Callable[[FittedInspector, Category, DecodedImages, int], Scores]
 
 
 def judge(
@@ -62,35 +63,35 @@ def judge(
     category: Category,
     k: int,
     seed: int,
-    opened: Opened,
+    decoded: DecodedImages,
     score: "Scorer | None" = None,
     together: int = TOGETHER,
 ) -> Judged:
     """Fit on the k shots of a seed, then score the test images."""
-    shots, item = draw_shots(inspector, category, k, seed, opened), category.words
+    shots, item = draw_shots(inspector, category, k, seed, decoded), category.words
     described = inspector.describe(item)
     started, encoded = time.perf_counter(), _encoding(inspector)
     fitted = inspector.fit_features(shots, described)
     seconds = time.perf_counter() - started - (_encoding(inspector) - encoded)
-    return Judged(fitted, (score or score_category)(fitted, category, opened, together), seconds)
+    return Judged(fitted, (score or score_category)(fitted, category, decoded, together), seconds)
 
 
 def draw_shots(
-    inspector: Inspector, category: Category, k: int, seed: int, opened: Opened
+    inspector: Inspector, category: Category, k: int, seed: int, decoded: DecodedImages
 ) -> Shots:
     """The k shots of a seed with their features, opened as `inctrl detect` opens them."""
     stored = [category.train[i] for i in category.draw(k, seed)]
     if not stored:
         return Shots((), NO_FEATURES, None, ())
-    window = opened.window(stored)
-    images = [opened(shot, window) for shot in stored]
+    window = decoded.window(stored)
+    images = [decoded(shot, window) for shot in stored]
     for image in images:
         inspector.view(image)  # one that the fit cannot show is an error: k shots are wanted
     return open_shots(images, window, inspector.view, inspector.encode_shots)
 
 
 def score_category(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, decoded: DecodedImages, together: int
 ) -> Scores:
     """Score the test images, some at a time; each is judged by itself."""
     values: list[float] = []
@@ -99,7 +100,7 @@ def score_category(
     seconds = 0.0
     for start in range(0, len(category.test), together):
         part = category.test[start : start + together]
-        images = [opened(sample.image, fitted.window) for sample in part]
+        images = [decoded(sample.image, fitted.window) for sample in part]
         views += map(fitted.inspector.view, images)
         features = fitted.inspector.encode(images)
         started = time.perf_counter()
@@ -133,6 +134,7 @@ def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: in
         threshold=calibration.threshold,
         pixels=_pixels(judged, category),
         bytes=sum(t.numel() * t.element_size() for t in packed.values()),
+        machine=machine(),
     )
 
 

@@ -1,17 +1,15 @@
 """How long an evaluation took and what it held: of this machine and this run, kept apart."""
 
 import json
-import platform
 import resource
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from inctrl.backbones.features import Tally
 from inctrl.evaluation.results import Cell
 from inctrl.evaluation.score import Judged
+from inctrl.machine import machine
 
 
 @dataclass
@@ -42,7 +40,7 @@ class Spent:
         self.pixels += pixels
         self.bytes = max(self.bytes, cell.bytes)
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {
             "cells": self.cells,
             "images_encoded": self.encoded,
@@ -66,10 +64,9 @@ class Timings:
     def to_json(self, tally: Tally, former: bytes | None) -> bytes:
         """`former` is what a run before this one left: it stands for who has nothing new."""
         contenders = _former(former)
-        contenders |= {label: spent.told() for label, spent in self.spent.items() if spent.cells}
+        contenders |= {label: spent.summary() for label, spent in self.spent.items() if spent.cells}
         document = {
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-            f"{'cuda' if torch.cuda.is_available() else 'cpu'}, torch {torch.__version__}",
+            "machine": machine(),
             "peak_memory_bytes": peak_memory(),
             "images_encoded": tally.encoded,
             "images_remembered": tally.remembered,

@@ -96,6 +96,7 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
     wanted = ("Wanted false alarms", f"{words.percent(info.alpha)} of normal images (alpha)")
     rows = [
         ("Started", info.started),
+        ("Computed on", words.printable(info.machine)),
         ("inctrl", card.inctrl),
         ("Item", words.printable(card.item)),
         ("Normal set", card.normal_set or "none: the shots were given"),

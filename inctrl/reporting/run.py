@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from inctrl.images import Image
+from inctrl.machine import machine
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.pictures import Pictures
 from inctrl.types import Card, Evidence, Region, Result, Verdict
@@ -31,6 +32,7 @@ class RunInfo:
     shot_images         the shots, in the order that evidence counts them
     seconds             time taken to prepare and calibrate, before the first query
     started             date and time for people, ISO 8601
+    machine             processor, threads and library that compute the scores
     """
 
     card: Card
@@ -45,6 +47,7 @@ class RunInfo:
     warnings: tuple[str, ...]
     seconds: float
     started: str
+    machine: str = field(default_factory=machine)
 
 
 @dataclass(frozen=True)

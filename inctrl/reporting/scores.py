@@ -29,6 +29,7 @@ def to_json(info: RunInfo, rows: Sequence[AnyRow]) -> bytes:
     content = {
         "schema": SCHEMA,
         "started": info.started,
+        "machine": info.machine,
         "preparation_seconds": info.seconds,
         "card": asdict(info.card),
         "calibration": {

@@ -6,8 +6,7 @@ examples.py         their images, and drawn defects
 episodes.py         which queries and shots a step sees
 fusion.py           InCTRL's bottleneck and heads on frozen features
 tuned.py            the same with low-rank updates of the image tower
-loop.py             epochs, checkpoints, early stop; processes.py, board.py beside it
+loop.py             epochs, checkpoints, early stop; processes.py beside it
 prompt_context.py   CoOp's prompts, on labelled images of other items
 registration.py     RegAD's registration, on normal images of other items
-tiny/               the program that makes the embedded backbone's text side
 """

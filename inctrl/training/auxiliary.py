@@ -19,8 +19,8 @@ from inctrl.training.checkpoint import FEATURES
 from inctrl.training.episodes import Draw, Episodes, Members, holdout, refuse_few
 from inctrl.training.examples import READ, Example, Table, TableWriter, encode_examples
 from inctrl.training.examples import list_examples as examples_of
+from inctrl.training.loop import Recipe
 from inctrl.training.processes import Processes
-from inctrl.training.recipe import Recipe
 from inctrl.types import Features
 
 Encoded = tuple[Features, Tensor]

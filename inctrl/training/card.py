@@ -1,10 +1,12 @@
-"""What an adapter trained by InCTRL's loop says of itself: its config, and the page for people."""
+"""What a trained adapter says of itself: its config, and of InCTRL's the page for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from inctrl.adapters.file import AdapterConfig
 from inctrl.adapters.lora import Lora
+from inctrl.protocols import Backbone
 from inctrl.training.episodes import Members
 from inctrl.training.job import Job, Trained
 from inctrl.training.loop import Row
@@ -16,23 +18,40 @@ APART = ("save", "lora", "lora_alpha")
 """Of the recipe: what no result depends on, and what the config tells elsewhere."""
 
 
+def config_for(
+    method: str, backbone: Backbone, *, data: Iterable[str], **fields: Any
+) -> AdapterConfig:
+    """The config of what `inctrl train METHOD` has made for a backbone.
+
+    data     names of the sets
+    fields   further ones of AdapterConfig
+    """
+    return AdapterConfig(
+        backbone=backbone.name,
+        fingerprint=backbone.fingerprint,
+        image_size=backbone.image_size,
+        layers=backbone.layers,
+        data=", ".join(data),
+        source=f"trained by `inctrl train {method}`, inctrl {__version__}",
+        **fields,
+    )
+
+
 def config_of(job: Job, trained: Trained) -> AdapterConfig:
     """The config of the adapter; nothing in it depends on when or how often it was run."""
     inspector, recipe = job.inspector, job.recipe
     kept = next((row for row in trained.epochs if row["epoch"] == trained.kept), {})
     figures = {name: value for name, value in kept.items() if name != "step"}
     settings = {name: value for name, value in asdict(recipe).items() if name not in APART}
-    return AdapterConfig(
+    return config_for(
+        "inctrl",
+        inspector.backbone,
         kind="inctrl",
-        backbone=inspector.backbone.name,
-        fingerprint=inspector.backbone.fingerprint,
-        image_size=inspector.backbone.image_size,
-        layers=inspector.backbone.layers,
         shape=trained.fusion.shape,
         text=job.text and inspector.backbone.has_text,
         fit=inspector.fit_mode,
         shots=recipe.shots,
-        data=", ".join(members.name for members in job.auxiliary.trained),
+        data=[members.name for members in job.auxiliary.trained],
         images=trained.seen,
         seed=recipe.seed,
         metrics=figures,
@@ -42,7 +61,6 @@ def config_of(job: Job, trained: Trained) -> AdapterConfig:
             "processes": job.processes.size,
             "held_out": job.auxiliary.members[-1].name if job.auxiliary.held_out else None,
         },
-        source=f"trained by `inctrl train inctrl`, inctrl {__version__}",
         lora=trained.lora.shape.described if trained.lora else {},
     )
 

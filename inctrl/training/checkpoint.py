@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
-from inctrl.files.whole import writing
+from inctrl.files.lock import lock
+from inctrl.files.whole import PARTIAL, write_file, writing
 
 CHECKPOINT, LOG, LOCK, FEATURES = "checkpoint.pt", "log.jsonl", "lock", "features-"
-OURS = (CHECKPOINT, LOG, LOCK, f"{CHECKPOINT}.partial", f"{LOG}.partial")
+OURS = (CHECKPOINT, LOG, LOCK, f"{CHECKPOINT}{PARTIAL}", f"{LOG}{PARTIAL}")
 
 
 def open_folder(folder: Path) -> None:
@@ -48,20 +49,16 @@ def remove_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other trainings out of the folder; Conflict where one is at work there."""
+    with writing(folder):
+        held = lock(folder / LOCK)
+    if held is None:
+        raise Conflict(
+            f"another training is at work in {str(folder)!r}; wait for it, or choose another --out"
+        )
     try:
-        import fcntl
-    except ImportError:  # elsewhere than on POSIX two trainings in one folder are not told apart
         yield
-        return
-    with writing(folder), (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(
-                f"another training is at work in {str(folder)!r}; wait for it, or choose another "
-                "--out"
-            ) from None
-        yield
+    finally:
+        os.close(held)
 
 
 def save(folder: Path, identity: str, step: int, states: Mapping[str, Any]) -> None:
@@ -120,14 +117,7 @@ def _ours(path: Path) -> bool:
 
 
 def _put(folder: Path, name: str, data: bytes) -> None:
-    partial = folder / f"{name}.partial"
-    try:
-        with writing(folder):
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(folder / name)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    partial = folder / f"{name}{PARTIAL}"
+    with writing(folder):
+        partial.unlink(missing_ok=True)  # of a killed training
+        write_file(folder / name, data, durable=True, partial=partial)

@@ -96,17 +96,17 @@ def encode_examples(
     MissingData names an image that cannot be used: part of a set is not the set.
     """
     for start in range(0, len(examples), READ):
-        opened = []
+        pictures = []
         for example in examples[start : start + READ]:
             try:
-                opened.append(open_example(example, seed))
+                pictures.append(open_example(example, seed))
             except (UnreadableImage, UsageError) as error:
                 raise MissingData(f"the sets cannot be learned from: {error}") from None
-        features = inspector.encode([image for image, _ in opened])
+        features = inspector.encode([image for image, _ in pictures])
         grid = (features.patches[0].shape[1], features.patches[0].shape[2])
         shares = [
             torch.full(grid, torch.nan) if mask is None else _shares(mask, grid, inspector, image)
-            for image, mask in opened
+            for image, mask in pictures
         ]
         yield features, torch.stack(shares)
 

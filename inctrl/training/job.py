@@ -21,9 +21,8 @@ from inctrl.training import checkpoint
 from inctrl.training.auxiliary import Auxiliary, encode_all, prototypes_of
 from inctrl.training.episodes import balanced
 from inctrl.training.fusion import FrozenLearner, Objective, new_fusion
-from inctrl.training.loop import ALONE, Row, Run, train
+from inctrl.training.loop import ALONE, Recipe, Row, Run, train
 from inctrl.training.processes import Processes
-from inctrl.training.recipe import Recipe
 from inctrl.training.survey import Survey, survey
 from inctrl.training.tuned import TunedLearner, new_tuned
 from inctrl.version import __version__

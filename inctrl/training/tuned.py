@@ -23,7 +23,7 @@ from inctrl.protocols import Tunable
 from inctrl.training.episodes import Draw
 from inctrl.training.examples import Example, Table, encode_examples
 from inctrl.training.fusion import FrozenLearner, Objective, StepLoss, new_fusion
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe
 from inctrl.types import Features, concatenate
 
 

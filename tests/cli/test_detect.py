@@ -282,6 +282,71 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+STOPPED = (
+    "import os, signal, sys, time, inctrl.inspection.fitted\n"
+    "from inctrl.cli.main import main\n"
+    "def stop(self, chunk):\n"
+    "    {then}\n"
+    "    yield\n"
+    "inctrl.inspection.fitted.FittedInspector._inspect_chunk = stop\n"
+    "main(sys.argv[1:])"
+)
+KILLED = STOPPED.format(then="os.kill(os.getpid(), signal.SIGKILL)")
+AT_WORK = STOPPED.format(then="print('at work', flush=True); time.sleep(100)")
+
+
+def test_what_a_killed_run_left_stops_no_other(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detect(out, GOOD)
+    for flags in (("--overwrite",), ()):
+        command = [sys.executable, "-c", KILLED, "detect", HOLE, "--normal", *SHOTS, *flags]
+        assert subprocess.run([*command, "--out", str(out)]).returncode == -signal.SIGKILL
+        assert (tmp_path / "out.partial" / "overlays").is_dir()
+        assert detect(out, HOLE, flags=flags) == 0, capsys.readouterr().err
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert [row["name"] for row in table(out)] == [HOLE]
+        shutil.rmtree(out)
+
+
+def test_of_two_runs_into_one_folder_the_second_is_told_and_exits_6(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", AT_WORK, "detect", HOLE, "--normal", *SHOTS]
+    with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"at work\n"
+        assert detect(out, GOOD) == 6
+        assert "is being written by another run" in one_line(capsys)
+        first.kill()
+
+
+def test_quiet_leaves_only_errors(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Few shots are warned of: those of a folder and those of a set alike."""
+    context, store = str(tmp_path / "context"), ["--store", str(tmp_path / "store")]
+    assert run(["sets", "add", "bricks", SHOTS[0], *store, "-q"]) == 0
+    capsys.readouterr()
+    kept: list[list[str]] = [
+        ["--normal", SHOTS[0], "--save-context", context],
+        ["--context", context],
+        ["--set", "bricks", *store],
+    ]
+    for source in kept:
+        for quiet in ([], ["--quiet"]):
+            assert run(["detect", HOLE, *source, "--out", str(out), "--overwrite", *quiet]) == 0
+            told = capsys.readouterr().err
+            if quiet:
+                assert told == ""
+            elif source != kept[1]:  # a saved context warned when it was made
+                assert "WARNING: " in told
+    (tmp_path / "text.png").write_text("no image")
+    assert run(["detect", str(tmp_path / "text.png"), *kept[1], "--out", str(out), "-q",
+                "--overwrite"]) == 4  # fmt: skip
+    assert "text.png" in one_line(capsys)
+
+
 def test_somebody_elses_partial_folder_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "thesis.tex").write_text("precious")

@@ -103,6 +103,7 @@ def test_a_detector_more_encodes_nothing_and_the_same_command_writes_the_same_by
 
 
 def start(data: Path, out: Path, cache: Path) -> "subprocess.Popen[bytes]":
+    """With one thread: what is compared byte by byte must all be run by this."""
     command = [sys.executable, "-m", "inctrl", "evaluate", "--data", str(data), *SMALL]
     return subprocess.Popen(
         [*command, "--detector", "incontext", "padim", "--out", str(out), "--cache", str(cache)],
@@ -115,7 +116,7 @@ def start(data: Path, out: Path, cache: Path) -> "subprocess.Popen[bytes]":
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
     """The cells that are there say when: after the first of 16, and in the middle."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert evaluate(data, whole, "--detector", "incontext", "padim", "-q") == 0
+    assert start(data, whole, tmp_path / "other").wait() == 0
     for finished in (1, 9):
         process = start(data, killed, tmp_path / "cache")
         while process.poll() is None and len(list((killed / "cells").glob("*.json"))) < finished:
@@ -128,10 +129,27 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(data: Path, tmp_path:
 
 def test_two_at_once_in_one_folder_do_no_harm(data: Path, tmp_path: Path) -> None:
     whole, shared = tmp_path / "whole", tmp_path / "shared"
-    assert evaluate(data, whole, "--detector", "incontext", "padim", "-q") == 0
+    assert start(data, whole, tmp_path / "other").wait() == 0
     processes = [start(data, shared, tmp_path / "cache") for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert digests(shared) == digests(whole)
+
+
+def test_going_on_with_other_threads_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, flags = tmp_path / "out", ("--only", "plain", "--detector", "incontext")
+    for threads in (1, 3):
+        monkeypatch.setattr("torch.get_num_threads", lambda threads=threads: threads)
+        assert evaluate(data, out, *flags) == 0
+        assert "different machines or numbers of threads" not in capsys.readouterr().err
+    [only] = json.loads((out / "results.json").read_text())["machines"]
+    assert re.search(r", 1 thread, torch \S+$", only), "kept cells tell where they were computed"
+    assert evaluate(data, out, *flags, "spade") == 0
+    assert "different machines or numbers of threads" in capsys.readouterr().err
+    told = json.loads((out / "results.json").read_text())["machines"]
+    assert [re.findall(r"(\d) threads?", one) for one in told] == [["1"], ["3"]]
+    assert "; ".join(told) in (out / "report.html").read_text()
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:

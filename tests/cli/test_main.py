@@ -1,15 +1,17 @@
 """The command line as a whole: streams, exit codes, settings, start-up."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from labelled import write_set
 
 from inctrl import __version__
 from inctrl.cli.main import build_parser, main, run
-from inctrl.cli.settings import apply_settings
+from inctrl.cli.options import apply_settings
 from inctrl.errors import UsageError
 
 
@@ -77,6 +79,71 @@ def test_exit_codes_tell_what_happened(
 
     monkeypatch.setattr("inctrl.cli.backbones.run", stop)
     assert run(["backbones"]) == code
+
+
+IMAGES = Path(__file__).parents[2] / "demos" / "images" / "brick"
+
+
+def started(how: str, arguments: list[str], tmp_path: Path) -> int:
+    """The exit code of a command whose output goes nowhere."""
+    command = [sys.executable, "-m", "inctrl", *arguments]
+    if how == "closed":
+        command = ["sh", "-c", 'exec >&- 2>&-; exec "$@"', "sh", *command]
+    reader, nobody = os.pipe()
+    os.close(reader)
+    own = {"INCTRL_ADAPTERS": str(tmp_path), "INCTRL_CACHE": "off"}
+    done = subprocess.run(command, stdout=nobody, stderr=nobody, env={**os.environ, **own})
+    os.close(nobody)
+    return done.returncode
+
+
+@pytest.mark.parametrize("how", ["closed", "left"])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help", 0),
+        ("detect", 2),
+        ("detectors", 0),
+        ("adapters list", 0),
+        ("sets list --store {out}", 2),
+        ("detect {query} --normal {normal} --out {out}", 0),
+        ("detect {query} --normal {normal} --out {out} --json --fail-on anomalous", 3),
+        ("detect none.png --normal {normal} --out {out}", 4),
+        ("evaluate --data {data} --image-size 64 --shots 2 --seeds 1 --out {out}", 0),
+    ],
+)
+def test_streams_that_are_closed_or_that_nobody_reads_cost_no_result(
+    command: str, code: int, how: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    places = {"out": out, "query": IMAGES / "query" / "hole.png", "normal": IMAGES / "normal"}
+    if "{data}" in command:
+        places["data"] = write_set(tmp_path / "made", "plain", masks=False).parent
+    assert started(how, command.format(**places).split(), tmp_path) == code
+    assert (out / "report.html").is_file() == (code != 2 and "{out}" in command)
+
+
+@pytest.mark.parametrize(("closed", "other"), [(1, "stderr"), (2, "stdout")])
+def test_the_other_stream_says_what_it_says_else(closed: int, other: str) -> None:
+    command = [sys.executable, "-m", "inctrl", "detectors", "--config", "none.toml"]
+    texts = []
+    for shell in ('exec "$@"', f'exec {closed}>&-; exec "$@"'):
+        both = ["sh", "-c", shell, "sh", *(command if closed == 1 else command[:-2])]
+        done = subprocess.run(both, capture_output=True, text=True)
+        texts.append((done.returncode, getattr(done, other)))
+    assert texts[0] == texts[1]
+    assert texts[0][1].strip()
+
+
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "inctrl", "detectors"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (7, "inctrl: No space left on device\n")
 
 
 def settings(argv: list[str]) -> argparse.Namespace:

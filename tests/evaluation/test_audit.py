@@ -27,7 +27,7 @@ from inctrl.evaluation.contenders import (
     load_entrants,
     read_spec,
 )
-from inctrl.evaluation.features import Opened, SharedFeatures
+from inctrl.evaluation.features import DecodedImages, SharedFeatures
 from inctrl.evaluation.score import Scores, score_category
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
@@ -109,7 +109,7 @@ def test_features_that_depend_on_what_is_encoded_with_them_are_found(tmp_path: P
 
 
 def peeks_at_labels(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     """Half of a per cent is enough."""
     made = score_category(fitted, category, opened, together)
@@ -118,7 +118,7 @@ def peeks_at_labels(
 
 
 def peeks_at_kinds(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     made = score_category(fitted, category, opened, together)
     values = zip(made.values, category.test, strict=True)
@@ -126,7 +126,7 @@ def peeks_at_kinds(
 
 
 def centres_by_class(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     """Turning labels round changes nothing here; dealing them out anew does."""
     made = score_category(fitted, category, opened, together)
@@ -138,7 +138,7 @@ def centres_by_class(
 
 
 def knows_how_many_are_bad(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     """Dealing labels out anew changes nothing here; turning them round does."""
     made = score_category(fitted, category, opened, together)
@@ -147,7 +147,7 @@ def knows_how_many_are_bad(
 
 
 def peeks_at_masks(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     made = score_category(fitted, category, opened, together)
     masked = [s.mask is not None and bool(read_mask(s, (24, 32)).any()) for s in category.test]
@@ -157,7 +157,7 @@ def peeks_at_masks(
 
 
 def scaled_by_the_test_set(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     """Min-max over all test images, before anything is fused with it."""
     made = score_category(fitted, category, opened, together)
@@ -166,7 +166,7 @@ def scaled_by_the_test_set(
 
 
 def counts_on_the_order(
-    fitted: FittedInspector, category: Category, opened: Opened, together: int
+    fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
 ) -> Scores:
     """Sets list their defects last or first."""
     made = score_category(fitted, category, opened, together)
@@ -208,7 +208,7 @@ def test_few_images_are_looked_at_from_all_over_the_set(tmp_path: Path) -> None:
     seen: set[str] = set()
 
     def watches(
-        fitted: FittedInspector, category: Category, opened: Opened, together: int
+        fitted: FittedInspector, category: Category, opened: DecodedImages, together: int
     ) -> Scores:
         seen.update(category.short(sample.image) for sample in category.test)
         return score_category(fitted, category, opened, together)

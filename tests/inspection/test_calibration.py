@@ -84,9 +84,10 @@ def test_the_limit_is_never_below_a_shot() -> None:
 def test_anomalous_always_means_the_least_p_value_or_one_below_alpha(k: int, alpha: float) -> None:
     scores = tuple(torch.rand(k, generator=torch.Generator().manual_seed(k)).tolist())
     calibration = Calibration(alpha, k, scores, scores, 0.0, 0.1)
-    for score in [*scores, *torch.linspace(0, 3, 60).tolist()]:
-        if calibration.judge(score) == "anomalous":
-            assert calibration.p_value(score) <= max(alpha, calibration.p_floor)
+    tried = [*scores, *torch.linspace(0, 3, 60).tolist(), *torch.linspace(3, 100, 60).tolist()]
+    alarms = [score for score in tried if calibration.judge(score) == "anomalous"]
+    assert len(alarms) > 3
+    assert max(map(calibration.p_value, alarms)) <= max(alpha, calibration.p_floor)
 
 
 def test_copies_do_not_alarm_each_other() -> None:

@@ -209,7 +209,7 @@ def test_nothing_research_only_is_trained_on_and_the_seed_decides_the_rest(
     (shards / "flickr8k-00.zip").unlink()
     assert main(tmp_path / "other", shards, inputs[1], "--smoke") == 2
     *_, last = capsys.readouterr().err.splitlines()  # below the teacher's loading bar
-    assert re.match(r"inctrl\.training\.tiny: .*cannot be read from '.*flickr8k-00\.zip'", last)
+    assert re.match(r"tiny: .*cannot be read from '.*flickr8k-00\.zip'", last)
     for name in (WEIGHTS, CONFIG, TOKENIZER):
         assert (tmp_path / "other" / name).read_bytes() == (out / name).read_bytes()
 

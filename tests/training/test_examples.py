@@ -24,7 +24,7 @@ from inctrl.training.examples import (
     list_examples,
     open_example,
 )
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe
 from inctrl.training.survey import Survey, survey
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inctrl.adapters import released
 from inctrl.training.fusion import Objective, score, step_loss
-from inctrl.training.recipe import Recipe, optimiser_of
+from inctrl.training.loop import Recipe, optimiser_of
 
 GROUPINGS = {"train": "released", "train_fixed": "per_query"}
 TOLERANCE = 2e-7

@@ -12,8 +12,7 @@ from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
 from inctrl.training import checkpoint
 from inctrl.training.episodes import Draw
 from inctrl.training.fusion import StepLoss
-from inctrl.training.loop import Row, Run, train
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe, Row, Run, train
 
 RECIPE = Recipe(epochs=3, steps=4, save=3)
 
@@ -187,7 +186,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("inctrl.training.checkpoint.os.fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         checkpoint.save(tmp_path, "one", 2, {"a": torch.zeros(2)})
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.CHECKPOINT]
     found = checkpoint.load(tmp_path, "one")

@@ -10,9 +10,8 @@ from torch import nn
 from inctrl.training import checkpoint
 from inctrl.training.episodes import Draw, balanced
 from inctrl.training.fusion import StepLoss
-from inctrl.training.loop import Run, train
+from inctrl.training.loop import Recipe, Run, train
 from inctrl.training.processes import Processes, joined
-from inctrl.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, steps=3, save=2, rate=0.01)
 

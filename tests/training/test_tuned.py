@@ -29,8 +29,7 @@ from inctrl.training.episodes import Draw
 from inctrl.training.examples import Table, encode_examples, open_example
 from inctrl.training.fusion import FrozenLearner, Objective, new_fusion
 from inctrl.training.job import Job, Trained
-from inctrl.training.loop import Row
-from inctrl.training.recipe import Recipe
+from inctrl.training.loop import Recipe, Row
 from inctrl.training.tuned import TunedLearner, new_tuned
 
 CPU = torch.device("cpu")

@@ -24,6 +24,7 @@ def made(evaluation: Evaluation) -> Made:
         ("Protocol", printable(evaluation.protocol) or "none published"),
         ("Kept apart", printable(evaluation.group_by) or "nothing beyond the images themselves"),
         ("Data", "; ".join(_data(evaluation))),
+        ("Computed on", printable("; ".join(evaluation.machines)) or "not recorded"),
         *((("Note", printable(note))) for note in evaluation.notes),
     )
     named = tuple((printable(c.label), _contender(c)) for c in evaluation.contenders)
