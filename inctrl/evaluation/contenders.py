@@ -5,7 +5,6 @@
 A trained adapter takes part by its name; its kind tells the detector.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,21 +106,11 @@ def enter(inspector: Inspector, label: str) -> Entrant:
     Images are encoded one by one: which of them were remembered must not decide in which batches
     the others are encoded, or scores would differ in their last digits from run to run.
     """
-    backbone, detector, adapter = inspector.backbone, inspector.detector, inspector.adapter
-    contender = Contender(
-        label=label,
-        detector=detector.name,
-        options=dict(detector.options),
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint,
-        image_size=backbone.image_size,
-        layers=tuple(backbone.layers),
-        fit=inspector.fit_mode,
-        text_prior=inspector.text_prior,
-        adapter=Path(adapter.path).name if adapter else None,
-        adapter_sha256=adapter.sha256 if adapter else None,
-    )
-    return Entrant(contender, replace(inspector, batch=1), _identity(contender, inspector))
+    identity = inspector.identity
+    adapter = Path(identity.adapter).name if identity.adapter else None
+    contender = Contender(label=label, **{**identity.described, "adapter": adapter})
+    key = identity.key(float(inspector.alpha))
+    return Entrant(contender, replace(inspector, batch=1), key)
 
 
 def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, Any]) -> Entrant:
@@ -152,17 +141,3 @@ def _told_apart(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[
             yield replace(entrant, contender=replace(one, label=label))
         else:
             yield entrant
-
-
-def _identity(contender: Contender, inspector: Inspector) -> str:
-    told = [
-        contender.detector,
-        sorted(contender.options.items()),
-        contender.fingerprint,
-        contender.fit,
-        contender.adapter_sha256,
-        # Two banks of one name may hold different sentences.
-        repr(inspector.bank) if inspector.detector.uses_text else "",
-        repr(float(inspector.alpha)),
-    ]
-    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()

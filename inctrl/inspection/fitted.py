@@ -74,23 +74,13 @@ class FittedInspector:
     @property
     def card(self) -> Card:
         """The identity of all that makes a result."""
-        inspector = self.inspector
         return Card(
             inctrl=__version__,
-            backbone=inspector.backbone.name,
-            fingerprint=inspector.backbone.fingerprint,
-            detector=inspector.detector.name,
-            options=inspector.detector.options,
-            image_size=inspector.backbone.image_size,
-            layers=inspector.backbone.layers,
-            adapter=inspector.adapter.path if inspector.adapter else None,
-            adapter_sha256=inspector.adapter.sha256 if inspector.adapter else None,
+            **self.inspector.identity.described,
             item=self.item,
-            fit=inspector.fit_mode,
             shots=tuple(shot.sha256 for shot in self.shots),
             shot_names=tuple(shot.name for shot in self.shots),
             window=(self.window.low, self.window.high) if self.window else None,
-            text_prior=inspector.text_prior,
             text_weight=self._text_weight,
             normal_set=self.normal_set,
         )

@@ -32,6 +32,7 @@ from inctrl.errors import UsageError
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.identity import Identity, identity_of
 from inctrl.inspection.inputs import Input, Shots, open_shots
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
@@ -196,26 +197,6 @@ class Inspector:
         return Item(item, *both_prototypes(self.backbone, self.bank, item, self.cache))
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """Everything of it that a context depends on, by the names of the card's fields."""
-        return {
-            "fingerprint": self.backbone.fingerprint,
-            "detector": self.detector.name,
-            "options": dict(self.detector.options),
-            "adapter_sha256": self.adapter.sha256 if self.adapter else None,
-            "fit": self.fit_mode,
-            "text_prior": self.text_prior,
-        }
-
-    @property
-    def text_prior(self) -> str:
-        """Whether a text prior takes part, in words."""
-        if not self.backbone.has_text:
-            return f"off: backbone {self.backbone.name!r} has no text tower"
-        if self.learned is not None:
-            return "learned prompts of the adapter"
-        return (
-            f"bank {self.bank.name!r}"
-            if self.detector.uses_text
-            else "off: not used by the detector"
-        )
+    def identity(self) -> Identity:
+        """Everything of it that a context depends on."""
+        return identity_of(self)

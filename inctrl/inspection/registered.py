@@ -4,8 +4,6 @@ registered = Registered(open_store(None), Inspector.load("tiny"))
 fitted = registered.fitted("bottle-cap")        # its latest version, or "bottle-cap@2"
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -65,8 +63,8 @@ class Registered:
 
     def key(self, version: SetVersion) -> str:
         """A hash of all that a context depends on."""
-        told = [__version__, version.name, version.version, version.digest, self.inspector.identity]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        about = (__version__, version.name, version.version, version.digest)
+        return self.inspector.identity.key(*about)
 
     def _prepare(self, version: SetVersion) -> FittedInspector:
         inspector, pictures = self._remembering, self.store.sets.pictures(version)

@@ -135,10 +135,21 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
-    for name, now in json.loads(json.dumps(inspector.identity)).items():
-        if saved[name] != now:
+    """ContextMismatch that names the first thing in which the two inspectors differ."""
+    known = saved
+    if "text_sha256" not in saved and (inspector.learned or inspector.bank.shipped):
+        # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
+        known = {**saved, "text_sha256": inspector.identity.text_sha256}
+    for name, now in inspector.identity.compared.items():
+        if name == "text_sha256":
+            if known.get(name) != now:
+                raise ContextMismatch(
+                    f"context {context!r} was made with other sentences than {saved['text_prior']} "
+                    "has now; use those, or prepare the shots again"
+                )
+        elif known[name] != now:
             raise ContextMismatch(
-                f"context {context!r} was made with {name} {saved[name]!r} "
+                f"context {context!r} was made with {name} {known[name]!r} "
                 f"(backbone {saved['backbone']!r}), not {now!r} "
                 f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
             )
