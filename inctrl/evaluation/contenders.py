@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inctrl.adapters import file as adapter_file
 from inctrl.backbones import load_backbone
 from inctrl.backbones.cache import Remembers
 from inctrl.backbones.features import Tally
@@ -123,21 +122,26 @@ def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, A
         cache="off",
     )
     inspector = replace(inspector, cache=cache, tally=tally)
-    if not spec.adapter:
+    adapter = inspector.adapter
+    if adapter is None:
         return enter(inspector, spec.label)
-    path = adapter_file.find(spec.adapter)
-    entrant = enter(inspector, f"{inspector.detector.name} ({path.resolve().name})")
-    return replace(entrant, seen=frozenset(adapter_file.read_config(path).images.split()))
+    label = f"{inspector.detector.name} ({Path(adapter.path).name})"
+    return replace(enter(inspector, label), seen=frozenset(adapter.config.images.split()))
 
 
 def _told_apart(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:
     """Different adapters whose folders have one name are called by their paths, as given."""
     labels = Counter(entrant.contender.label for entrant in entrants)
-    adapters = Counter(entrant.inspector.adapter for entrant in entrants)
+    adapters = Counter(_place(entrant) for entrant in entrants)
     for spec, entrant in zip(specs, entrants, strict=True):
-        one, adapter = entrant.contender, entrant.inspector.adapter
-        if spec.adapter and labels[one.label] > 1 and adapters[adapter] == 1:
+        one = entrant.contender
+        if spec.adapter and labels[one.label] > 1 and adapters[_place(entrant)] == 1:
             label = f"{one.detector} ({Path(spec.adapter).as_posix()})"
             yield replace(entrant, contender=replace(one, label=label))
         else:
             yield entrant
+
+
+def _place(entrant: Entrant) -> str | None:
+    """Where the adapter of a contender lies."""
+    return entrant.inspector.identity.adapter
