@@ -60,8 +60,8 @@ class Entry:
 def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
     if adapter is None:
         raise UsageError(
-            "detector 'inctrl' needs a trained adapter; give --adapter NAME "
-            "(`inctrl adapters list` shows them), or use the training-free 'incontext'"
+            "detector 'inctrl' needs a trained adapter; the training-free 'incontext' needs none",
+            fix="name an adapter",
         )
     return InCTRL(cast(InCTRLFusion, adapter.module), adapter.config.text, options)
 
@@ -69,8 +69,8 @@ def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
 def _coop(_: NoOptions, adapter: Adapter | None) -> Detector[Any]:
     if adapter is None:
         raise UsageError(
-            "detector 'coop' needs trained prompts: train them on labelled sets with "
-            "`inctrl train coop`, then give them with --adapter NAME"
+            "detector 'coop' needs trained prompts: an adapter that was trained on labelled sets",
+            fix="name an adapter",
         )
     return CoOp(cast(PromptContext, adapter.module).temperature)
 
@@ -174,7 +174,7 @@ def build_detector(
     parsed: Any = parse_options(entry.options, options or {}, name)
     if entry.adapter is None:
         if adapter is not None:
-            raise UsageError(f"detector {name!r} takes no adapter; leave --adapter out")
+            raise UsageError(f"detector {name!r} takes no adapter", fix="leave the adapter out")
         return entry.make(parsed)
     if adapter is not None and adapter.config.kind != entry.adapter:
         raise UsageError(

@@ -89,8 +89,8 @@ def open_shots(
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
     if not found and (needed or warnings):
-        reason = warnings[0] if warnings else "detectors 'zeroshot' and 'winclip' need none"
-        raise UsageError(f"no normal image can be used; give at least one ({reason})")
+        reason = warnings[0] if warnings else "none was given, and this detector needs them"
+        raise UsageError(f"no normal image can be used ({reason})", fix="give normals")
     ordered = sorted(found.values(), key=lambda shot: shot[0])
     features = concatenate([shot[2] for shot in ordered]) if ordered else NO_FEATURES
     return Shots(tuple(shot[1] for shot in ordered), features, window, tuple(warnings))
@@ -120,5 +120,5 @@ def open_query(
         other = "8 bits" if picture.deep else "more than 8 bits"
         return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
     if picture.deep:
-        return image.noted("its own brightness window; give one (--window) to compare images")
+        return image.noted("its own brightness window; give one for all to compare images")
     return image

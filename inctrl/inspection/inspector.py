@@ -98,13 +98,7 @@ class Inspector:
         _refuse_outside(alpha, batch)
         folder = open_adapter(adapter) if adapter else None
         chosen = _chosen(folder, backbone, detector, fit, image_size, layers)
-        base = (loader or load_backbone)(
-            chosen.backbone,
-            image_size=chosen.image_size,
-            layers=chosen.layers,
-            device=device,
-            allow_network=allow_network,
-        )
+        base = chosen.load(loader or load_backbone, device, allow_network)
         trained = folder.fit_to(base) if folder else None
         built = build_detector(chosen.detector, options, trained)
         return cls(
@@ -128,15 +122,21 @@ class Inspector:
         A detector that needs no shots takes an empty list too: then there is no limit, and every
         verdict is "undecided".
         """
-        needed = self.detector.needs_shots
-        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
-        fitted = self.fit_features(shots, self.describe(item))
+        fitted = self.prepare(normals, self.describe(item), window)
         for warning in fitted.calibration.warnings:
             logger.warning("%s", warning)
         return fitted
 
+    def prepare(
+        self, normals: Iterable[Input], item: Item, window: Window | None = None
+    ) -> "FittedInspector":
+        """`fit` for an item that is described already; warnings are kept, not logged."""
+        needed = self.detector.needs_shots
+        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
+        return self.fit_features(shots, item)
+
     def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
-        """`fit` on shots that are encoded already; warnings are kept, not logged."""
+        """`prepare` with shots that are encoded already."""
         context = self.detector.prepare(shots.features, item)
         calibration = calibrate(
             self.detector,
@@ -196,6 +196,15 @@ class _Choice:
     fit: Fit
     image_size: int | None
     layers: Sequence[str] | None
+
+    def load(self, loader: Callable[..., Backbone], device: str, allow_network: bool) -> Backbone:
+        return loader(
+            self.backbone,
+            image_size=self.image_size,
+            layers=self.layers,
+            device=device,
+            allow_network=allow_network,
+        )
 
 
 def _chosen(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from inctrl.backbones.cache import FeatureCache
 from inctrl.images import Image, Window, develop, digest
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import SHOWN, open_shots
+from inctrl.inspection.inputs import SHOWN
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import Packed, pack, unpack
 from inctrl.store import SetVersion, Store, parse_reference
@@ -68,8 +68,7 @@ class Registered:
 
     def _prepare(self, version: SetVersion) -> FittedInspector:
         inspector, pictures = self._remembering, self.store.sets.pictures(version)
-        shots = open_shots(pictures, None, inspector.view, inspector.encode_shots)
-        return inspector.fit_features(shots, inspector.describe(version.item))
+        return inspector.prepare(pictures, inspector.describe(version.item))
 
     def _restore(self, version: SetVersion, packed: Packed) -> FittedInspector:
         def shots(window: Window | None) -> Sequence[Image]:

@@ -70,7 +70,7 @@ def unpack(
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
-            calibration=replace(calibration, alpha=alpha or calibration.alpha),
+            calibration=calibration,
             # A large shot was kept reduced; it has the identity of the original.
             shots=tuple(
                 replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
@@ -84,7 +84,7 @@ def unpack(
         context = inspector.detector.unpack(safetensors.torch.load(packed.tensors))
     except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
         raise InvalidFile(f"context {name!r} is damaged ({error}); make it again") from None
-    return replace(fitted, context=context)
+    return replace(fitted, context=context).with_alpha(alpha)
 
 
 def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
