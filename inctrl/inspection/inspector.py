@@ -26,14 +26,13 @@ from inctrl.backbones.cache import Remembers, open_cache
 from inctrl.backbones.features import Tally, encode
 from inctrl.backbones.lowrank import lowrank
 from inctrl.backbones.windowed import windowed
-from inctrl.data.views import small_views
 from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.identity import Identity, identity_of
-from inctrl.inspection.inputs import Input, Shots, open_shots
+from inctrl.inspection.inputs import Input, Shots, open_shots, small_views
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
