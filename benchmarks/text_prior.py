@@ -27,8 +27,9 @@ def main() -> None:
     fused = Inspector.load(args.backbone, domain=args.domain, cache=args.cache)
     alone = Inspector.load(args.backbone, options={"text_weight": 0}, cache=args.cache)
     print(
-        f"{describe()}\nbackbone {fused.backbone.name}, {fused.text_prior}, k = {args.shots}, "
-        f"seeds 0-{args.seeds - 1}\n\n{'set':16}{'alone':>7}{'fused':>8}{'difference':>18}  weight"
+        f"{describe()}\nbackbone {fused.backbone.name}, {fused.identity.text_prior}, "
+        f"k = {args.shots}, seeds 0-{args.seeds - 1}\n\n"
+        f"{'set':16}{'alone':>7}{'fused':>8}{'difference':>18}  weight"
     )
     differences = []
     for data in read_data(args.data):

@@ -2,7 +2,13 @@
 
 Every message is one line that names the file or argument, says what was seen and what to do.
 What needs lines of its own (an expected tree) is the error's `detail`.
+Where the next step has another name for each who asks (an option, an argument, a field), the
+message does not name it: `fix` says which step it is, and each face words it.
 """
+
+from typing import Literal
+
+Fix = Literal["name an adapter", "leave the adapter out", "give normals"]
 
 
 class InctrlError(Exception):
@@ -10,12 +16,17 @@ class InctrlError(Exception):
 
     exit_code = 1
     detail = ""
+    fix: Fix | None = None
 
 
 class UsageError(InctrlError):
     """An argument is wrong, or names something that does not exist."""
 
     exit_code = 2
+
+    def __init__(self, message: str, fix: Fix | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 class NotStored(UsageError):

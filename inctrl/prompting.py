@@ -1,6 +1,7 @@
 """Sentence banks: what to say of an item to have its normal and anomalous text prototypes."""
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,17 @@ class Bank:
     anomalous: tuple[str, ...]
     templates: tuple[str, ...]
     pairs: Mapping[str, tuple[str, str]]
+
+    @property
+    def sha256(self) -> str:
+        """A hash of all that it says; name and source are no part of it."""
+        told = [self.normal, self.anomalous, self.templates, dict(self.pairs)]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it says what the shipped bank of its name says."""
+        return self.name in banks() and load_bank(self.name).sha256 == self.sha256
 
     def sentences(self, item: str) -> tuple[list[str], list[str]]:
         """(normal, anomalous) sentences about an item; `_` in its name counts as a space."""

@@ -139,6 +139,7 @@ class Card:
     """The identity of all that made a result.
 
     text_prior    the sentence bank, or why there is none
+    text_sha256   of its sentences, or of the learned prompts; None: no text, or not known
     text_weight   what the shots leave of the prior (protocols.WeighsText); None: not weighed
     normal_set    NAME@VERSION of the shots in a store; None: they came by themselves
     """
@@ -158,6 +159,7 @@ class Card:
     shot_names: tuple[str, ...]
     window: tuple[float, float] | None
     text_prior: str
+    text_sha256: str | None = None
     text_weight: float | None = None
     normal_set: str | None = None
 

@@ -96,7 +96,7 @@ def live(
     patched: Any = contextlib.nullcontext()
     if fake != "tiny":
         chosen = replace(chosen, backbone="fake")
-        patched = mock.patch("inctrl.service.models.load_backbone", return_value=fake)
+        patched = mock.patch("inctrl.service.inspectors.load_backbone", return_value=fake)
     with patched:
         app = build(chosen)
         config = configuration(guarded(app), chosen.limits, host="127.0.0.1", port=0)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
 from inctrl.adapters.kinds import build_module
 from inctrl.adapters.lora import Lora, LoraShape, unpack
-from inctrl.errors import ContextMismatch, InvalidFile, UsageError
-from inctrl.files.tensors import load_exactly, read_state
+from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, UsageError
+from inctrl.files.tensors import load_exactly
 from inctrl.files.whole import whole_folder, writing
 from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
@@ -64,17 +65,71 @@ class AdapterConfig:
     version: int = VERSION
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Which adapter was used: where it lay, and the sha256 of its weights."""
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """An adapter that fits a backbone.
+
+    path     where it lay, resolved
+    sha256   of its weights
+    module   takes the features of the tower with the updates, where there are any
+    """
 
     path: str
     sha256: str
+    config: AdapterConfig
+    module: nn.Module
+    lora: Lora | None = None
 
 
-def identify(path: Path) -> Identity:
-    """The identity of an adapter folder."""
-    return Identity(str(path.resolve()), hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest())
+@dataclass(frozen=True, eq=False)
+class AdapterFolder:
+    """An adapter as it lies on disk, read once; no backbone has been held against it."""
+
+    path: Path
+    config: AdapterConfig
+    sha256: str
+    tensors: Mapping[str, Tensor]
+
+    def fit_to(self, backbone: Backbone) -> Adapter:
+        """The adapter for this backbone; ContextMismatch for another one."""
+        config = self.config
+        if config.fingerprint != backbone.fingerprint:
+            layers = ",".join(config.layers)
+            raise ContextMismatch(
+                f"adapter {str(self.path)!r} belongs to backbone {config.backbone!r} "
+                f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
+                f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
+            )
+        lora, state = self._parts(backbone)
+        module = build_module(config.kind, config.shape, str(self.path / CONFIG))
+        load_exactly(module, state, str(self.path / WEIGHTS))
+        return Adapter(str(self.path.resolve()), self.sha256, config, module, lora)
+
+    def _parts(self, backbone: Backbone) -> tuple[Lora | None, Mapping[str, Tensor]]:
+        """The low-rank updates, and the tensors of the module."""
+        if not self.config.lora:
+            return None, self.tensors
+        if not isinstance(backbone, Tunable):
+            raise InvalidFile(
+                f"{str(self.path / CONFIG)!r} has low-rank updates, and backbone "
+                f"{backbone.name!r} no image tower that takes any"
+            )
+        shape, source = LoraShape.read(self.config.lora), str(self.path / WEIGHTS)
+        return unpack(shape, self.tensors, backbone.image_tower, source)
+
+
+def open_adapter(name: str | Path) -> AdapterFolder:
+    """The folder of an adapter given by name or path, with all that lies in it."""
+    path = find(str(name))
+    config, file = read_config(path), path / WEIGHTS
+    try:
+        stored = file.read_bytes()
+        tensors = dict(sorted(safetensors.torch.load(stored).items()))
+    except FileNotFoundError:
+        raise MissingModel(f"{str(file)!r} does not exist; give a local file") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InvalidFile(f"{str(file)!r} cannot be read ({error})") from None
+    return AdapterFolder(path, config, hashlib.sha256(stored).hexdigest(), tensors)
 
 
 def user_folder() -> Path:
@@ -129,53 +184,6 @@ def read_config(path: Path) -> AdapterConfig:
         return config
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
-
-
-def load(path: Path, backbone: Backbone) -> tuple[AdapterConfig, nn.Module]:
-    """An adapter for this backbone; ContextMismatch for another one.
-
-    Where its config has low-rank updates, its module takes the features of the tower with them
-    (`load_lora`).
-    """
-    config = _fitting(path, backbone)
-    module = build_module(config.kind, config.shape, str(path / CONFIG))
-    _, state = _parts(path, config, backbone)
-    load_exactly(module, state, str(path / WEIGHTS))
-    return config, module
-
-
-def load_lora(path: Path, backbone: Backbone) -> Lora | None:
-    """The low-rank updates of an adapter for this backbone; None where it has none."""
-    config = _fitting(path, backbone)
-    return _parts(path, config, backbone)[0] if config.lora else None
-
-
-def _fitting(path: Path, backbone: Backbone) -> AdapterConfig:
-    config = read_config(path)
-    if config.fingerprint != backbone.fingerprint:
-        layers = ",".join(config.layers)
-        raise ContextMismatch(
-            f"adapter {str(path)!r} belongs to backbone {config.backbone!r} "
-            f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
-            f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
-        )
-    return config
-
-
-def _parts(
-    path: Path, config: AdapterConfig, backbone: Backbone
-) -> tuple[Lora | None, dict[str, Tensor]]:
-    """The weights file: low-rank updates, and the tensors of the module."""
-    state = read_state(path / WEIGHTS)
-    if not config.lora:
-        return None, state
-    if not isinstance(backbone, Tunable):
-        raise InvalidFile(
-            f"{str(path / CONFIG)!r} has low-rank updates, and backbone {backbone.name!r} no image "
-            "tower that takes any"
-        )
-    shape = LoraShape.read(config.lora)
-    return unpack(shape, state, backbone.image_tower, str(path / WEIGHTS))
 
 
 def save(

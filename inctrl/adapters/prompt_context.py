@@ -1,5 +1,6 @@
 """CoOp's trained part: the vectors that stand in a prompt in place of words."""
 
+import hashlib
 from typing import Any
 
 import torch
@@ -46,6 +47,13 @@ class PromptContext(nn.Module):
             "position": self.position,
             "temperature": self.temperature,
         }
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the vectors and of how they are used."""
+        found = hashlib.sha256(repr(self.shape).encode())
+        found.update(self.vectors.detach().cpu().numpy().tobytes())
+        return found.hexdigest()
 
     def for_items(self, count: int) -> Tensor:
         """The context of `count` items' prompts, each with all classes in order: (n) m d."""

@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -33,7 +33,7 @@ from inctrl.cli import (
 )
 from inctrl.cli.options import apply_settings
 from inctrl.cli.output import flush_streams, prepare_streams
-from inctrl.errors import InctrlError
+from inctrl.errors import Fix, InctrlError
 from inctrl.version import __version__
 
 COMMANDS = (detect, evaluate, train, serve, sets, data, detectors, adapters, backbones, doctor)
@@ -43,6 +43,14 @@ exit codes: 0 done, 1 a bug or a failed --audit, 2 usage, 3 anomaly found with -
 inputs unreadable or a detector of an evaluation failed, 5 model or data absent or damaged,
 6 context or adapter of another backbone, or something in use, 7 disk or memory, 128+n signal
 """
+
+FIXES: Mapping[Fix, str] = {
+    "name an adapter": "give --adapter NAME (`inctrl adapters list` shows them, `inctrl train` "
+    "makes them)",
+    "leave the adapter out": "leave --adapter out",
+    "give normals": "give --normal IMAGE... (detectors 'zeroshot' and 'winclip' need none)",
+}
+"""What somebody at a command line can do about an error."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -90,7 +98,8 @@ def run(argv: list[str]) -> int:
         code: int = args.run(args)
         return code
     except InctrlError as error:
-        return _fail(str(error), error.exit_code, verbose, error.detail)
+        message = f"{error}; {FIXES[error.fix]}" if error.fix else str(error)
+        return _fail(message, error.exit_code, verbose, error.detail)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written was left", 130, verbose)
     except MemoryError:

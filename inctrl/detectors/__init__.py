@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from inctrl.adapters.file import AdapterConfig
+from inctrl.adapters.file import Adapter
+from inctrl.adapters.fusion import InCTRLFusion
+from inctrl.adapters.prompt_context import PromptContext
 from inctrl.detectors import anomalib
 from inctrl.detectors.coop import CoOp
 from inctrl.detectors.incontext import InContext, InContextOptions
@@ -20,9 +22,8 @@ from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
 from inctrl.registry import lookup, lookup_extended
+from inctrl.types import Options
 
-Adapter = tuple[AdapterConfig, Any]
-"""What an adapter's folder says, and its module."""
 OUTSIDE = "anomalib:"
 """Prefix of the detectors that another library trains."""
 TWO_STAGES = {"cnn": ("stride8", "stride16")}
@@ -59,20 +60,19 @@ class Entry:
 def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
     if adapter is None:
         raise UsageError(
-            "detector 'inctrl' needs a trained adapter; give --adapter NAME "
-            "(`inctrl adapters list` shows them), or use the training-free 'incontext'"
+            "detector 'inctrl' needs a trained adapter; the training-free 'incontext' needs none",
+            fix="name an adapter",
         )
-    config, fusion = adapter
-    return InCTRL(fusion, config.text, options)
+    return InCTRL(cast(InCTRLFusion, adapter.module), adapter.config.text, options)
 
 
 def _coop(_: NoOptions, adapter: Adapter | None) -> Detector[Any]:
     if adapter is None:
         raise UsageError(
-            "detector 'coop' needs trained prompts: train them on labelled sets with "
-            "`inctrl train coop`, then give them with --adapter NAME"
+            "detector 'coop' needs trained prompts: an adapter that was trained on labelled sets",
+            fix="name an adapter",
         )
-    return CoOp(adapter[1].temperature)
+    return CoOp(cast(PromptContext, adapter.module).temperature)
 
 
 DETECTORS = {
@@ -164,7 +164,7 @@ def detector_for(kind: str) -> str:
 
 
 def build_detector(
-    name: str, options: Mapping[str, str] | None = None, adapter: Adapter | None = None
+    name: str, options: Options | None = None, adapter: Adapter | None = None
 ) -> Detector[Any]:
     """A detector by name; option values may be given as text.
 
@@ -174,10 +174,11 @@ def build_detector(
     parsed: Any = parse_options(entry.options, options or {}, name)
     if entry.adapter is None:
         if adapter is not None:
-            raise UsageError(f"detector {name!r} takes no adapter; leave --adapter out")
+            raise UsageError(f"detector {name!r} takes no adapter", fix="leave the adapter out")
         return entry.make(parsed)
-    if adapter is not None and adapter[0].kind != entry.adapter:
+    if adapter is not None and adapter.config.kind != entry.adapter:
         raise UsageError(
-            f"detector {name!r} takes an adapter of kind {entry.adapter!r}, not {adapter[0].kind!r}"
+            f"detector {name!r} takes an adapter of kind {entry.adapter!r}, "
+            f"not {adapter.config.kind!r}"
         )
     return entry.make(parsed, adapter)

@@ -15,12 +15,13 @@ def parse_options(kind: type[OptionsT], given: Mapping[str, Any], owner: str) ->
     """An options dataclass from names and values, each checked and brought to its type."""
     types: dict[str, type] = {f.name: type(f.default) for f in fields(kind)}  # type: ignore[arg-type]
     parsed: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, found in given.items():
+        value = str(found)
         if name not in types:
             raise unknown(name, types, f"option of {owner}")
         wanted = types[name]
         try:
-            parsed[name] = SWITCH[str(value).lower()] if wanted is bool else wanted(value)
+            parsed[name] = SWITCH[value.lower()] if wanted is bool else wanted(value)
         except (TypeError, ValueError, KeyError):
             kinds = "true or false" if wanted is bool else f"a {wanted.__name__}"
             raise UsageError(f"option {name}={value!r} of {owner} is not {kinds}") from None

@@ -117,7 +117,7 @@ class WinCLIP:
         if prototypes is None:
             raise UsageError(
                 "detector 'winclip' compares images with sentences, but the backbone has no text "
-                "tower; use one with text, or normal images (--normal) and detector 'incontext'"
+                "tower; use one with text, or detector 'incontext', which needs normal images"
             )
         if not len(references):
             return WinCLIPContext(unit(prototypes))

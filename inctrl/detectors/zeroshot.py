@@ -49,7 +49,7 @@ class ZeroShot:
         if item.prototypes is None:
             raise UsageError(
                 "detector 'zeroshot' compares images with sentences, but the backbone has no text "
-                "tower; use one with text, or normal images (--normal) and detector 'incontext'"
+                "tower; use one with text, or detector 'incontext', which needs normal images"
             )
         return ZeroShotContext(item.prototypes)
 

@@ -5,7 +5,6 @@
 A trained adapter takes part by its name; its kind tells the detector.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inctrl.adapters import file as adapter_file
 from inctrl.backbones import load_backbone
 from inctrl.backbones.cache import Remembers
 from inctrl.backbones.features import Tally
@@ -107,21 +105,11 @@ def enter(inspector: Inspector, label: str) -> Entrant:
     Images are encoded one by one: which of them were remembered must not decide in which batches
     the others are encoded, or scores would differ in their last digits from run to run.
     """
-    backbone, detector, adapter = inspector.backbone, inspector.detector, inspector.adapter
-    contender = Contender(
-        label=label,
-        detector=detector.name,
-        options=dict(detector.options),
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint,
-        image_size=backbone.image_size,
-        layers=tuple(backbone.layers),
-        fit=inspector.fit_mode,
-        text_prior=inspector.text_prior,
-        adapter=Path(adapter.path).name if adapter else None,
-        adapter_sha256=adapter.sha256 if adapter else None,
-    )
-    return Entrant(contender, replace(inspector, batch=1), _identity(contender, inspector))
+    identity = inspector.identity
+    adapter = Path(identity.adapter).name if identity.adapter else None
+    contender = Contender(label=label, **{**identity.described, "adapter": adapter})
+    key = identity.key(float(inspector.alpha))
+    return Entrant(contender, replace(inspector, batch=1), key)
 
 
 def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, Any]) -> Entrant:
@@ -134,35 +122,26 @@ def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, A
         cache="off",
     )
     inspector = replace(inspector, cache=cache, tally=tally)
-    if not spec.adapter:
+    adapter = inspector.adapter
+    if adapter is None:
         return enter(inspector, spec.label)
-    path = adapter_file.find(spec.adapter)
-    entrant = enter(inspector, f"{inspector.detector.name} ({path.resolve().name})")
-    return replace(entrant, seen=frozenset(adapter_file.read_config(path).images.split()))
+    label = f"{inspector.detector.name} ({Path(adapter.path).name})"
+    return replace(enter(inspector, label), seen=frozenset(adapter.config.images.split()))
 
 
 def _distinguished(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:
     """Different adapters whose folders have one name are called by their paths, as given."""
     labels = Counter(entrant.contender.label for entrant in entrants)
-    adapters = Counter(entrant.inspector.adapter for entrant in entrants)
+    adapters = Counter(_place(entrant) for entrant in entrants)
     for spec, entrant in zip(specs, entrants, strict=True):
-        one, adapter = entrant.contender, entrant.inspector.adapter
-        if spec.adapter and labels[one.label] > 1 and adapters[adapter] == 1:
+        one = entrant.contender
+        if spec.adapter and labels[one.label] > 1 and adapters[_place(entrant)] == 1:
             label = f"{one.detector} ({Path(spec.adapter).as_posix()})"
             yield replace(entrant, contender=replace(one, label=label))
         else:
             yield entrant
 
 
-def _identity(contender: Contender, inspector: Inspector) -> str:
-    parts = [
-        contender.detector,
-        sorted(contender.options.items()),
-        contender.fingerprint,
-        contender.fit,
-        contender.adapter_sha256,
-        # Two banks of one name may hold different sentences.
-        repr(inspector.bank) if inspector.detector.uses_text else "",
-        repr(float(inspector.alpha)),
-    ]
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+def _place(entrant: Entrant) -> str | None:
+    """Where the adapter of a contender lies."""
+    return entrant.inspector.identity.adapter

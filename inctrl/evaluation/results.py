@@ -16,6 +16,7 @@ class Contender:
 
     label        how tables call it; no two are equal
     fingerprint  of its backbone
+    text_sha256  of the sentences of its text prior; None without one
     adapter      name of the adapter's folder, and the sha256 of its weights
     """
 
@@ -30,6 +31,7 @@ class Contender:
     text_prior: str
     adapter: str | None = None
     adapter_sha256: str | None = None
+    text_sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from inctrl.errors import UnreadableImage
@@ -49,7 +49,13 @@ class FittedInspector:
         """
         waiting = iter(listed(queries))
         while chunk := list(islice(waiting, self.inspector.batch)):
-            yield from self._inspect_chunk(chunk)
+            yield from inspect_together([(self, query) for query in chunk])
+
+    def with_alpha(self, alpha: float | None) -> "FittedInspector":
+        """The same at another wanted share of false alarms, where one is asked for."""
+        if alpha is None or alpha == self.calibration.alpha:
+            return self
+        return replace(self, calibration=replace(self.calibration, alpha=alpha))
 
     def score(self, features: Features) -> Prediction:
         """Raw scores and grid maps of encoded queries, for evaluation."""
@@ -74,23 +80,13 @@ class FittedInspector:
     @property
     def card(self) -> Card:
         """The identity of all that makes a result."""
-        inspector = self.inspector
         return Card(
             inctrl=__version__,
-            backbone=inspector.backbone.name,
-            fingerprint=inspector.backbone.fingerprint,
-            detector=inspector.detector.name,
-            options=inspector.detector.options,
-            image_size=inspector.backbone.image_size,
-            layers=inspector.backbone.layers,
-            adapter=inspector.adapter.path if inspector.adapter else None,
-            adapter_sha256=inspector.adapter.sha256 if inspector.adapter else None,
+            **self.inspector.identity.described,
             item=self.item,
-            fit=inspector.fit_mode,
             shots=tuple(shot.sha256 for shot in self.shots),
             shot_names=tuple(shot.name for shot in self.shots),
             window=(self.window.low, self.window.high) if self.window else None,
-            text_prior=inspector.text_prior,
             text_weight=self._text_weight,
             normal_set=self.normal_set,
         )
@@ -101,23 +97,6 @@ class FittedInspector:
         if not (isinstance(detector, WeighsText) and detector.uses_text and self.context):
             return None
         return detector.text_weight(self.context) if self.inspector.backbone.has_text else None
-
-    def _inspect_chunk(self, chunk: Sequence[Input]) -> Iterator[Result | Failure]:
-        started = time.perf_counter()
-        opened = [self.open(query) for query in chunk]
-        images = [image for image in opened if isinstance(image, Image)]
-        read = time.perf_counter()
-        if not images:
-            yield from (failure for failure in opened if isinstance(failure, Failure))
-            return
-        features = self.inspector.encode(images)
-        encoded = time.perf_counter()
-        seconds = {
-            "read": (read - started) / len(chunk),
-            "encode": (encoded - read) / len(images),
-        }
-        results = iter(self.results(images, features, seconds))
-        yield from (image if isinstance(image, Failure) else next(results) for image in opened)
 
     def _result(
         self,
@@ -179,3 +158,25 @@ class FittedInspector:
                     f"this image is also the normal shot {shot.name!r}: its score says nothing",
                 )
         return ()
+
+
+def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[Result | Failure]:
+    """Outcomes of queries whose inspectors see alike: encoded as one batch, scored set by set."""
+    started = time.perf_counter()
+    opened = [(fitted, fitted.open(query)) for fitted, query in queries]
+    usable = [(fitted, image) for fitted, image in opened if isinstance(image, Image)]
+    read = time.perf_counter()
+    if not usable:
+        return [failure for _, failure in opened if isinstance(failure, Failure)]
+    features = usable[0][0].inspector.encode([image for _, image in usable])
+    seconds = {
+        "read": (read - started) / len(queries),
+        "encode": (time.perf_counter() - read) / len(usable),
+    }
+    results: list[Result] = []
+    for _, group in groupby(usable, key=lambda pair: id(pair[0])):
+        part, at = list(group), len(results)
+        images = [image for _, image in part]
+        results += part[0][0].results(images, features[at : at + len(part)], seconds)
+    scored = iter(results)
+    return [image if isinstance(image, Failure) else next(scored) for _, image in opened]

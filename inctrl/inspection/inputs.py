@@ -8,20 +8,22 @@ from typing import TypeAlias
 import numpy as np
 import PIL.Image
 import torch
+from numpy.typing import NDArray
 
 from inctrl.errors import UnreadableImage, UsageError
-from inctrl.images import Image, Picture, Source, Window, decode, develop, shared_window
+from inctrl.images import Image, Picture, Source, Window, decode, develop, open_image, shared_window
 from inctrl.types import Failure, Features, concatenate
 
 Input: TypeAlias = Source | Picture | Image
 """Anything that can be read as an image, or an image already read."""
 SHOWN = 4_000_000
 """Pixels of a shot that are kept for showing it."""
+GAINS = (0.9, 0.95, 1.05, 1.1)
+SHIFTS = ((0.02, 0.03), (-0.03, -0.02), (0.03, -0.02), (-0.02, 0.03))
+"""Down and right, in sides of the image; the uncovered border is filled by reflection."""
 NO_FEATURES = Features((), torch.empty(0, 0))
 Check: TypeAlias = Callable[[Image], object]
 """Raises UnreadableImage for an image that cannot be shown to the backbone."""
-
-
 Encode: TypeAlias = Callable[[Sequence[Image]], Features]
 
 
@@ -89,8 +91,8 @@ def open_shots(
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
     if not found and (needed or warnings):
-        reason = warnings[0] if warnings else "detectors 'zeroshot' and 'winclip' need none"
-        raise UsageError(f"no normal image can be used; give at least one ({reason})")
+        reason = warnings[0] if warnings else "none was given, and this detector needs them"
+        raise UsageError(f"no normal image can be used ({reason})", fix="give normals")
     ordered = sorted(found.values(), key=lambda shot: shot[0])
     features = concatenate([shot[2] for shot in ordered]) if ordered else NO_FEATURES
     return Shots(tuple(shot[1] for shot in ordered), features, window, tuple(warnings))
@@ -120,5 +122,21 @@ def open_query(
         other = "8 bits" if picture.deep else "more than 8 bits"
         return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
     if picture.deep:
-        return image.noted("its own brightness window; give one (--window) to compare images")
+        return image.noted("its own brightness window; give one for all to compare images")
     return image
+
+
+def small_views(image: Image) -> list[Image]:
+    """Eight views, deterministic; no resampling, whose blur alone would look anomalous."""
+    rgb = image.rgb.astype(np.float32)
+    brighter = [np.rint(np.clip(rgb * gain, 0, 255)).astype(np.uint8) for gain in GAINS]
+    shifted = [_shift(image.rgb, down, right) for down, right in SHIFTS]
+    return [open_image(v, f"{image.name} (view {i})") for i, v in enumerate(brighter + shifted)]
+
+
+def _shift(rgb: NDArray[np.uint8], down: float, right: float) -> NDArray[np.uint8]:
+    height, width = rgb.shape[:2]
+    dy, dx = round(down * height), round(right * width)
+    padded = np.pad(rgb, ((abs(dy), abs(dy)), (abs(dx), abs(dx)), (0, 0)), mode="symmetric")
+    top, left = abs(dy) - dy, abs(dx) - dx
+    return padded[top : top + height, left : left + width]

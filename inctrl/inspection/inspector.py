@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from inctrl.adapters import file as adapter_file
+from inctrl.adapters.file import Adapter, AdapterFolder, open_adapter
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
@@ -26,13 +26,13 @@ from inctrl.backbones.cache import Remembers, open_cache
 from inctrl.backbones.features import Tally, encode
 from inctrl.backbones.lowrank import lowrank
 from inctrl.backbones.windowed import windowed
-from inctrl.data.views import small_views
 from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import Input, Shots, open_shots
+from inctrl.inspection.identity import Identity, identity_of
+from inctrl.inspection.inputs import Input, Shots, open_shots, small_views
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
@@ -54,10 +54,14 @@ class Inspector:
     cache: Remembers | None = None
     tally: Tally | None = None
     batch: int = 8
-    adapter: adapter_file.Identity | None = None
+    adapter: Adapter | None = None
     bank: Bank = field(default_factory=lambda: load_bank("inctrl"))
-    learned: PromptContext | None = None
-    """Prompts of a trained adapter; they stand in for the bank."""
+
+    @property
+    def learned(self) -> PromptContext | None:
+        """Prompts of a trained adapter; they stand in for the bank."""
+        module = self.adapter.module if self.adapter else None
+        return module if isinstance(module, PromptContext) else None
 
     @classmethod
     def load(
@@ -90,46 +94,21 @@ class Inspector:
         cache      folder of remembered features; None: the user's cache folder; "off": none
         loader     what loads a backbone, where several inspectors are to share one
         """
-        if not 0 < alpha <= 0.5:
-            raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
-        if batch < 1:
-            raise UsageError(f"batch {batch} is not a positive number of images")
-        path = adapter_file.find(adapter) if adapter else None
-        trained = adapter_file.read_config(path) if path else None
-        chosen: Fit = fit or (trained.fit if trained else "squash")
-        if chosen not in FITS:
-            raise unknown(chosen, FITS, "fit")
-        method = detector or (detector_for(trained.kind) if trained else "incontext")
-        entry = detector_entry(method)
-        named = backbone or (trained.backbone if trained else entry.backbone)
-        loaded = (loader or load_backbone)(
-            named,
-            image_size=trained.image_size if trained and image_size is None else image_size,
-            layers=layers or (trained.layers if trained else entry.layers.get(named.split(":")[0])),
-            device=device,
-            allow_network=allow_network,
-        )
-        part = adapter_file.load(path, loaded) if path else None
-        lora = adapter_file.load_lora(path, loaded) if path else None
-        if lora:
-            loaded = lowrank(loaded, lora.shape.rank, lora.shape.alpha, lora.tensors)
-        built = build_detector(
-            method, {name: str(value) for name, value in (options or {}).items()}, part
-        )
-        if isinstance(built, SeesWindows):
-            loaded = windowed(loaded, built.windows)
-        if part and isinstance(part[1], Registration):
-            loaded = aligned(loaded, part[1].transformers)
+        _refuse_outside(alpha, batch)
+        folder = open_adapter(adapter) if adapter else None
+        chosen = _chosen(folder, backbone, detector, fit, image_size, layers)
+        base = chosen.load(loader or load_backbone, device, allow_network)
+        trained = folder.fit_to(base) if folder else None
+        built = build_detector(chosen.detector, options, trained)
         return cls(
-            backbone=loaded,
+            backbone=_altered(base, built, trained),
             detector=built,
-            fit_mode=chosen,
+            fit_mode=chosen.fit,
             alpha=alpha,
             cache=open_cache(cache),
             batch=batch,
             bank=load_bank(domain),
-            adapter=adapter_file.identify(path) if path else None,
-            learned=part[1] if part and isinstance(part[1], PromptContext) else None,
+            adapter=trained,
         )
 
     def fit(
@@ -142,15 +121,21 @@ class Inspector:
         A detector that needs no shots takes an empty list too: then there is no limit, and every
         verdict is "undecided".
         """
-        needed = self.detector.needs_shots
-        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
-        fitted = self.fit_features(shots, self.describe(item))
+        fitted = self.prepare(normals, self.describe(item), window)
         for warning in fitted.calibration.warnings:
             logger.warning("%s", warning)
         return fitted
 
+    def prepare(
+        self, normals: Iterable[Input], item: Item, window: Window | None = None
+    ) -> "FittedInspector":
+        """`fit` for an item that is described already; warnings are kept, not logged."""
+        needed = self.detector.needs_shots
+        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
+        return self.fit_features(shots, item)
+
     def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
-        """`fit` on shots that are encoded already; warnings are kept, not logged."""
+        """`prepare` with shots that are encoded already."""
         context = self.detector.prepare(shots.features, item)
         calibration = calibrate(
             self.detector,
@@ -196,26 +181,67 @@ class Inspector:
         return Item(item, *both_prototypes(self.backbone, self.bank, item, self.cache))
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """Everything of it that a context depends on, by the names of the card's fields."""
-        return {
-            "fingerprint": self.backbone.fingerprint,
-            "detector": self.detector.name,
-            "options": dict(self.detector.options),
-            "adapter_sha256": self.adapter.sha256 if self.adapter else None,
-            "fit": self.fit_mode,
-            "text_prior": self.text_prior,
-        }
+    def identity(self) -> Identity:
+        """Everything of it that a context depends on."""
+        return identity_of(self)
 
-    @property
-    def text_prior(self) -> str:
-        """Whether a text prior takes part, in words."""
-        if not self.backbone.has_text:
-            return f"off: backbone {self.backbone.name!r} has no text tower"
-        if self.learned is not None:
-            return "learned prompts of the adapter"
-        return (
-            f"bank {self.bank.name!r}"
-            if self.detector.uses_text
-            else "off: not used by the detector"
+
+@dataclass(frozen=True)
+class _Choice:
+    """What to load, after the adapter's record and the defaults have filled the gaps."""
+
+    detector: str
+    backbone: str
+    fit: Fit
+    image_size: int | None
+    layers: Sequence[str] | None
+
+    def load(self, loader: Callable[..., Backbone], device: str, allow_network: bool) -> Backbone:
+        return loader(
+            self.backbone,
+            image_size=self.image_size,
+            layers=self.layers,
+            device=device,
+            allow_network=allow_network,
         )
+
+
+def _chosen(
+    folder: AdapterFolder | None,
+    backbone: str | None,
+    detector: str | None,
+    fit: Fit | None,
+    image_size: int | None,
+    layers: Sequence[str] | None,
+) -> _Choice:
+    trained = folder.config if folder else None
+    fit = fit or (trained.fit if trained else "squash")
+    if fit not in FITS:
+        raise unknown(fit, FITS, "fit")
+    detector = detector or (detector_for(trained.kind) if trained else "incontext")
+    entry = detector_entry(detector)
+    if trained:
+        size = trained.image_size if image_size is None else image_size
+        return _Choice(detector, backbone or trained.backbone, fit, size, layers or trained.layers)
+    named = backbone or entry.backbone
+    tapped = layers or entry.layers.get(named.split(":")[0])
+    return _Choice(detector, named, fit, image_size, tapped)
+
+
+def _altered(backbone: Backbone, detector: Detector[Any], adapter: Adapter | None) -> Backbone:
+    """The backbone as adapter and detector need it."""
+    if adapter and adapter.lora:
+        lora = adapter.lora
+        backbone = lowrank(backbone, lora.shape.rank, lora.shape.alpha, lora.tensors)
+    if isinstance(detector, SeesWindows):
+        backbone = windowed(backbone, detector.windows)
+    if adapter and isinstance(adapter.module, Registration):
+        backbone = aligned(backbone, adapter.module.transformers)
+    return backbone
+
+
+def _refuse_outside(alpha: float, batch: int) -> None:
+    if not 0 < alpha <= 0.5:
+        raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
+    if batch < 1:
+        raise UsageError(f"batch {batch} is not a positive number of images")

@@ -4,15 +4,13 @@ registered = Registered(open_store(None), Inspector.load("tiny"))
 fitted = registered.fitted("bottle-cap")        # its latest version, or "bottle-cap@2"
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from inctrl.backbones.cache import FeatureCache
 from inctrl.images import Image, Window, develop, digest
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import SHOWN, open_shots
+from inctrl.inspection.inputs import SHOWN
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import Packed, pack, unpack
 from inctrl.store import SetVersion, Store, parse_reference
@@ -65,13 +63,12 @@ class Registered:
 
     def key(self, version: SetVersion) -> str:
         """A hash of all that a context depends on."""
-        told = [__version__, version.name, version.version, version.digest, self.inspector.identity]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        about = (__version__, version.name, version.version, version.digest)
+        return self.inspector.identity.key(*about)
 
     def _prepare(self, version: SetVersion) -> FittedInspector:
         inspector, pictures = self._remembering, self.store.sets.pictures(version)
-        shots = open_shots(pictures, None, inspector.view, inspector.encode_shots)
-        return inspector.fit_features(shots, inspector.describe(version.item))
+        return inspector.prepare(pictures, inspector.describe(version.item))
 
     def _restore(self, version: SetVersion, packed: Packed) -> FittedInspector:
         def shots(window: Window | None) -> Sequence[Image]:

@@ -70,7 +70,7 @@ def unpack(
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
-            calibration=replace(calibration, alpha=alpha or calibration.alpha),
+            calibration=calibration,
             # A large shot was kept reduced; it has the identity of the original.
             shots=tuple(
                 replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
@@ -84,7 +84,7 @@ def unpack(
         context = inspector.detector.unpack(safetensors.torch.load(packed.tensors))
     except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
         raise InvalidFile(f"context {name!r} is damaged ({error}); make it again") from None
-    return replace(fitted, context=context)
+    return replace(fitted, context=context).with_alpha(alpha)
 
 
 def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -135,10 +135,21 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
-    for name, now in json.loads(json.dumps(inspector.identity)).items():
-        if saved[name] != now:
+    """ContextMismatch that names the first thing in which the two inspectors differ."""
+    known = saved
+    if "text_sha256" not in saved and (inspector.learned or inspector.bank.shipped):
+        # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
+        known = {**saved, "text_sha256": inspector.identity.text_sha256}
+    for name, now in inspector.identity.compared.items():
+        if name == "text_sha256":
+            if known.get(name) != now:
+                raise ContextMismatch(
+                    f"context {context!r} was made with other sentences than {saved['text_prior']} "
+                    "has now; use those, or prepare the shots again"
+                )
+        elif known[name] != now:
             raise ContextMismatch(
-                f"context {context!r} was made with {name} {saved[name]!r} "
+                f"context {context!r} was made with {name} {known[name]!r} "
                 f"(backbone {saved['backbone']!r}), not {now!r} "
                 f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
             )

@@ -14,7 +14,7 @@ from inctrl.page.jobviews import adapters
 from inctrl.page.telling import told
 from inctrl.page.uploads import Added, added, joined
 from inctrl.page.wording import set_choices
-from inctrl.service.models import Choice
+from inctrl.service.inspectors import Choice
 from inctrl.service.workbench import Workbench
 
 NEW, SAVED = "New images", "A saved set"

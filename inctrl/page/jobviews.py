@@ -49,7 +49,7 @@ def adapters(bench: Workbench) -> list[tuple[str, str]]:
         for row in rows
         if row.kind == "train"
     }
-    return [(made.get(name, name), name) for name in sorted(bench.models.adapters())]
+    return [(made.get(name, name), name) for name in sorted(bench.inspectors.adapters())]
 
 
 def status_html(view: JobView) -> str:

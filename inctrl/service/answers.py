@@ -130,20 +130,8 @@ def limit_of(fitted: FittedInspector) -> LimitReply:
 
 
 def model_of(card: Card) -> ModelReply:
-    return ModelReply(
-        inctrl=card.inctrl,
-        backbone=card.backbone,
-        fingerprint=card.fingerprint,
-        image_size=card.image_size,
-        layers=list(card.layers),
-        detector=card.detector,
-        options=dict(card.options),
-        adapter=Path(card.adapter).name if card.adapter else None,
-        adapter_sha256=card.adapter_sha256,
-        fit=card.fit,
-        text_prior=card.text_prior,
-        text_weight=card.text_weight,
-    )
+    told = {name: value for name, value in vars(card).items() if name in ModelReply.model_fields}
+    return ModelReply(**told | {"adapter": Path(card.adapter).name if card.adapter else None})
 
 
 def set_reply(version: SetVersion, refused: tuple[Refusal, ...] = ()) -> SetReply:

@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, TypeVar
 
 from inctrl.errors import Busy
-from inctrl.images import Image, Picture
-from inctrl.inspection.fitted import FittedInspector
+from inctrl.images import Picture
+from inctrl.inspection.fitted import FittedInspector, inspect_together
 from inctrl.types import Failure, Result
 
 T = TypeVar("T")
@@ -143,7 +142,7 @@ class Engine:
     def _inspect(self, queries: list[Query]) -> None:
         started = time.perf_counter()
         try:
-            outcomes = together(queries)
+            outcomes = inspect_together([(query.fitted, query.picture) for query in queries])
         except Exception as error:  # the one that is at fault must fail alone
             if len(queries) > 1:
                 for query in queries:
@@ -156,30 +155,6 @@ class Engine:
         self._sizes(len(queries))
         for query, outcome in zip(queries, outcomes, strict=True):
             query.future.set_result(outcome)
-
-
-def together(queries: list[Query]) -> list[Result | Failure]:
-    """Outcomes of queries of one backbone: encoded as one batch, scored set by set."""
-    started = time.perf_counter()
-    opened = [query.fitted.open(query.picture) for query in queries]
-    images = [image for image in opened if isinstance(image, Image)]
-    if not images:
-        return [image for image in opened if isinstance(image, Failure)]
-    read = time.perf_counter()
-    features = queries[0].fitted.inspector.encode(images)
-    encoded = time.perf_counter()
-    seconds = {
-        "read": (read - started) / len(queries),
-        "encode": (encoded - read) / len(images),
-    }
-    usable = [q for q, image in zip(queries, opened, strict=True) if isinstance(image, Image)]
-    results: list[Result] = []
-    for _, group in groupby(usable, key=lambda query: id(query.fitted)):
-        count, at = len(list(group)), len(results)
-        rows = slice(at, at + count)
-        results += usable[at].fitted.results(images[rows], features[rows], seconds)
-    scored = iter(results)
-    return [image if isinstance(image, Failure) else next(scored) for image in opened]
 
 
 def _claimed(item: Query | Call) -> bool:

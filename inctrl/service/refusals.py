@@ -50,20 +50,12 @@ STATUSES: tuple[tuple[type[errors.InctrlError], int, str], ...] = (
     (errors.InvalidFile, 503, "damaged"),
 )
 """The first that fits counts."""
-WORDS = (
-    (
-        "give --adapter NAME (`inctrl adapters list` shows them)",
-        "name one as 'adapter' (GET /v1/models lists them)",
-    ),
-    ("then give them with --adapter NAME", "then name them as 'adapter'"),
-    ("leave --adapter out", "leave 'adapter' out"),
-    (
-        "no normal image can be used; give at least one (detectors",
-        "name a set or send shots (detectors",
-    ),
-    ("normal images (--normal)", "normal images ('set' or 'shots')"),
-)
-"""What the rooms below say of the command line, and what it is called here."""
+FIXES: Mapping[errors.Fix, str] = {
+    "name an adapter": "name one as 'adapter' (GET /v1/models lists them)",
+    "leave the adapter out": "leave 'adapter' out",
+    "give normals": "name a set or send shots (detectors 'zeroshot' and 'winclip' need none)",
+}
+"""What somebody who sends requests can do about an error."""
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 CODES = {
     400: "bad_request",
@@ -76,9 +68,7 @@ CODES = {
 
 def refusal(error: errors.InctrlError) -> Response:
     """The reply that tells of an expected error."""
-    detail = str(error)
-    for theirs, ours in WORDS:
-        detail = detail.replace(theirs, ours)
+    detail = f"{error}; {FIXES[error.fix]}" if error.fix else str(error)
     for kind, status, code in STATUSES:
         if isinstance(error, kind):
             headers = {}

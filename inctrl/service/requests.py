@@ -15,7 +15,7 @@ from inctrl.errors import UsageError
 from inctrl.service.admission import Ticket
 from inctrl.service.http.forms import one_line
 from inctrl.service.http.limits import Limits
-from inctrl.service.models import Choice
+from inctrl.service.inspectors import Choice
 from inctrl.service.refusals import ClientGone, TooLarge
 from inctrl.service.workbench import Upload, Workbench
 from inctrl.store import Reply

@@ -217,6 +217,7 @@ class ModelReply(Schema):
     adapter_sha256: str | None
     fit: str
     text_prior: str
+    text_sha256: str | None = None
     text_weight: float | None
 
 

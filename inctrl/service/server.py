@@ -92,7 +92,7 @@ def refuse_nonsense(settings: Settings) -> None:
 def refuse_adapter(bench: Workbench) -> None:
     """UsageError where the service's adapter is not at hand."""
     name = bench.settings.adapter
-    if name is None or name in (known := bench.models.adapters()):
+    if name is None or name in (known := bench.inspectors.adapters()):
         return
     bench.store.close()
     raise unknown(name, known, "adapter")

@@ -13,7 +13,7 @@ from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
 from inctrl.service.engine import Engine
-from inctrl.service.models import Choice, Models
+from inctrl.service.inspectors import Choice, Inspectors
 from inctrl.service.refusals import TooLarge
 from inctrl.service.sandbox.decoding import Decoders
 from inctrl.service.sandbox.importing import Importer
@@ -117,7 +117,7 @@ class Workbench:
         self.engine = engine
         self.decoders = decoders
         self._answered = answered
-        self.models = Models(settings, store)
+        self.inspectors = Inspectors(settings, store)
         self.importer = Importer(store, settings.limits.pixels)
         self.admission = Admission(settings.limits.queue, lambda: engine.pace)
         self._places = asyncio.Semaphore(BATCHES * settings.batch)
@@ -127,7 +127,7 @@ class Workbench:
 
     async def warm_up(self) -> None:
         """Load the service's own detector, so that the first query finds it ready."""
-        await self.engine.call(lambda: self.models.inspector(Choice()))
+        await self.engine.call(lambda: self.inspectors.inspector(Choice()))
 
     async def pictures(
         self, uploads: Iterable[Upload]
@@ -195,7 +195,7 @@ class Workbench:
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.models.inline(pictures, item, choice), deadline
+                lambda: self.inspectors.inline(pictures, item, choice), deadline
             )
         return Prepared(fitted, None, refused)
 
@@ -203,7 +203,7 @@ class Workbench:
         self, version: SetVersion, choice: Choice, deadline: float = float("inf")
     ) -> FittedInspector:
         """A version as it is prepared; at once where it is in memory."""
-        found = await asyncio.to_thread(self.models.ready, version, choice)
+        found = await asyncio.to_thread(self.inspectors.ready, version, choice)
         return found or await self._made(version, choice, deadline)
 
     async def inspect(
@@ -329,10 +329,10 @@ class Workbench:
         """A version, and what is in memory of it: one look at the store, on one thread."""
         with self.store.database.read():
             version = self.store.sets.get(*parse_reference(reference))
-            return version, self.models.ready(version, choice)
+            return version, self.inspectors.ready(version, choice)
 
     async def _made(self, version: SetVersion, choice: Choice, deadline: float) -> FittedInspector:
-        return await self.engine.call(lambda: self.models.registered(version, choice), deadline)
+        return await self.engine.call(lambda: self.inspectors.registered(version, choice), deadline)
 
     async def _threshold(self, version: SetVersion) -> float:
         return (await self.fitted(version, Choice())).calibration.threshold

@@ -33,17 +33,30 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_an_adapter_comes_back_as_it_was_saved(saved: Path) -> None:
-    config, fusion = file.load(saved, FakeBackbone())
+    adapter = file.open_adapter(saved).fit_to(FakeBackbone())
+    fusion = adapter.module
     torch.manual_seed(0)
     same = InCTRLFusion(8, 64).state_dict()
-    assert config == CONFIG
+    assert adapter.config == CONFIG
     assert all(torch.equal(tensor, same[name]) for name, tensor in fusion.state_dict().items())
     assert sorted(p.name for p in saved.iterdir()) == sorted([file.CONFIG, file.WEIGHTS, file.CARD])
 
 
+def test_a_folder_is_read_once(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    folder = file.open_adapter(saved)
+    for path in saved.iterdir():
+        path.unlink()
+    adapter = folder.fit_to(FakeBackbone())
+    assert read == [file.WEIGHTS]
+    assert adapter.path == str(saved.resolve())
+
+
 def test_another_backbone_is_refused(saved: Path) -> None:
     with pytest.raises(ContextMismatch, match="belongs to backbone 'fake'"):
-        file.load(saved, FakeBackbone("fake-2"))
+        file.open_adapter(saved).fit_to(FakeBackbone("fake-2"))
 
 
 def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
@@ -52,7 +65,7 @@ def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
     with pytest.raises(
         InvalidFile, match=r"map_head.linear1.weight \(128, 64\), wanted \(128, 65\)"
     ):
-        file.load(saved, FakeBackbone())
+        file.open_adapter(saved).fit_to(FakeBackbone())
     with pytest.raises(
         InvalidFile, match=r"missing \(bottleneck.down.weight.*1 unknown \(surprise\)"
     ):
@@ -62,10 +75,10 @@ def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
 def test_weights_that_are_damaged_or_absent_are_named(saved: Path) -> None:
     (saved / file.WEIGHTS).write_bytes(b"nonsense")
     with pytest.raises(InvalidFile, match="adapter_model.safetensors"):
-        file.load(saved, FakeBackbone())
+        file.open_adapter(saved).fit_to(FakeBackbone())
     (saved / file.WEIGHTS).unlink()
     with pytest.raises(MissingModel, match="adapter_model.safetensors"):
-        file.load(saved, FakeBackbone())
+        file.open_adapter(saved).fit_to(FakeBackbone())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +102,7 @@ def test_a_config_from_before_there_were_low_rank_updates_is_read(saved: Path) -
     assert stored.pop("lora") == {}
     (saved / file.CONFIG).write_text(json.dumps(stored))
     assert file.read_config(saved) == CONFIG
-    assert file.load_lora(saved, FakeBackbone()) is None
+    assert file.open_adapter(saved).fit_to(FakeBackbone()).lora is None
 
 
 def test_adapters_are_found_by_name_and_by_folder(

@@ -94,7 +94,7 @@ def test_the_tensors_have_the_shapes_of_the_modules_they_update() -> None:
 
 
 def test_updates_come_back_as_they_were_saved(saved: Path) -> None:
-    found, expected = file.load_lora(saved, Towered()), updates()
+    found, expected = file.open_adapter(saved).fit_to(Towered()).lora, updates()
     assert found is not None
     assert found.shape == SHAPE
     assert found.tensors.keys() == expected.tensors.keys()
@@ -102,7 +102,8 @@ def test_updates_come_back_as_they_were_saved(saved: Path) -> None:
 
 
 def test_the_module_beside_them_comes_back_too(saved: Path) -> None:
-    read, module = file.load(saved, Towered())
+    adapter = file.open_adapter(saved).fit_to(Towered())
+    read, module = adapter.config, adapter.module
     wanted = fusion().state_dict()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in module.state_dict().items())
     assert read == config(updates())
@@ -111,13 +112,12 @@ def test_the_module_beside_them_comes_back_too(saved: Path) -> None:
 
 def test_an_adapter_without_updates_has_none(tmp_path: Path) -> None:
     file.save(tmp_path / "plain", config(None), fusion(), "# card\n")
-    assert file.load_lora(tmp_path / "plain", FakeBackbone()) is None
+    assert file.open_adapter(tmp_path / "plain").fit_to(FakeBackbone()).lora is None
 
 
 def test_the_base_backbone_is_asked_for(saved: Path) -> None:
-    for read in (file.load, file.load_lora):
-        with pytest.raises(ContextMismatch, match="belongs to backbone 'fake'"):
-            read(saved, Towered("fake-2"))  # type: ignore[operator]
+    with pytest.raises(ContextMismatch, match="belongs to backbone 'fake'"):
+        file.open_adapter(saved).fit_to(Towered("fake-2"))
 
 
 def test_keys_that_are_missing_misshapen_or_unknown_are_listed(saved: Path) -> None:
@@ -127,31 +127,30 @@ def test_keys_that_are_missing_misshapen_or_unknown_are_listed(saved: Path) -> N
         tensors["lora.second.lora_A.weight"] = torch.zeros(1)
 
     rewrite(saved, spoil)
-    for read in (file.load, file.load_lora):
-        with pytest.raises(InvalidFile) as caught:
-            read(saved, Towered())  # type: ignore[operator]
-        told = str(caught.value)
-        assert "1 missing (lora.first.lora_A.weight)" in told
-        assert "1 mis-shaped (lora.inner.last.lora_B.weight (5, 3), wanted (5, 2))" in told
-        assert "1 unknown (lora.second.lora_A.weight)" in told
+    with pytest.raises(InvalidFile) as caught:
+        file.open_adapter(saved).fit_to(Towered())
+    told = str(caught.value)
+    assert "1 missing (lora.first.lora_A.weight)" in told
+    assert "1 mis-shaped (lora.inner.last.lora_B.weight (5, 3), wanted (5, 2))" in told
+    assert "1 unknown (lora.second.lora_A.weight)" in told
 
 
 def test_targets_that_the_tower_lacks_are_named(tmp_path: Path) -> None:
     other = replace(config(None), lora={**SHAPE.described, "targets": ["first", "nowhere"]})
     file.save(tmp_path / "odd", other, fusion(), "", updates())
     with pytest.raises(InvalidFile, match=r"targets that the image tower lacks \(nowhere\)"):
-        file.load(tmp_path / "odd", Towered())
+        file.open_adapter(tmp_path / "odd").fit_to(Towered())
 
 
 def test_updates_that_the_config_does_not_speak_of_are_unknown(tmp_path: Path) -> None:
     file.save(tmp_path / "odd", config(None), fusion(), "", updates())
     with pytest.raises(InvalidFile, match=r"4 unknown \(lora.first"):
-        file.load(tmp_path / "odd", Towered())
+        file.open_adapter(tmp_path / "odd").fit_to(Towered())
 
 
 def test_a_backbone_without_a_tower_cannot_take_them(saved: Path) -> None:
     with pytest.raises(InvalidFile, match="low-rank updates, and backbone 'fake' no image tower"):
-        file.load(saved, FakeBackbone())
+        file.open_adapter(saved).fit_to(FakeBackbone())
 
 
 @pytest.mark.parametrize(
@@ -180,8 +179,8 @@ def test_a_config_with_a_senseless_shape_is_refused(saved: Path, lora: Any) -> N
 def test_the_identity_of_an_adapter_follows_its_updates(saved: Path, tmp_path: Path) -> None:
     file.save(tmp_path / "same", config(updates()), fusion(), "", updates())
     file.save(tmp_path / "other", config(updates()), fusion(), "", updates(seed=1))
-    assert file.identify(tmp_path / "same").sha256 == file.identify(saved).sha256
-    assert file.identify(tmp_path / "other").sha256 != file.identify(saved).sha256
+    same, other, mine = map(file.open_adapter, (tmp_path / "same", tmp_path / "other", saved))
+    assert same.sha256 == mine.sha256 != other.sha256
 
 
 def test_updates_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def photograph(seed: int) -> np.ndarray:
 
 def test_images_are_seen_through_the_updates(adapters: dict[str, Path]) -> None:
     base = load_backbone("tiny", image_size=SIZE, device="cpu")
-    lora = file.load_lora(adapters["tuned"], base)
+    lora = file.open_adapter(adapters["tuned"]).fit_to(base).lora
     assert lora is not None
     image = open_image(photograph(0))
     pixels = base.preprocess([image], "squash")

@@ -215,7 +215,7 @@ def test_two_processes_make_one_adapter(sets: Path, tmp_path: Path) -> None:
 def _fusion(out: Path) -> InCTRLFusion:
     from inctrl.backbones import load_backbone
 
-    _, module = file.load(out, load_backbone("tiny", image_size=96))[:2]
+    module = file.open_adapter(out).fit_to(load_backbone("tiny", image_size=96)).module
     assert isinstance(module, InCTRLFusion)
     return module
 

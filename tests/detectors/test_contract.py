@@ -85,7 +85,9 @@ def adapter_for(name: str) -> Any:
     """Of a detector that cannot be without one, what it reads of it."""
     if name != "coop":
         return None
-    return SimpleNamespace(kind="prompt_context"), SimpleNamespace(temperature=0.1)
+    return SimpleNamespace(
+        config=SimpleNamespace(kind="prompt_context"), module=SimpleNamespace(temperature=0.1)
+    )
 
 
 def test_every_detector_that_needs_no_trained_module_is_tested() -> None:

@@ -211,7 +211,7 @@ def test_a_set_with_a_long_name_is_named(
 
 
 def test_without_an_adapter_or_with_that_of_another_backbone(adapter: Path) -> None:
-    with pytest.raises(UsageError, match="`inctrl train coop`"):
+    with pytest.raises(UsageError, match="needs trained prompts"):
         build_detector("coop")
     with pytest.raises(ContextMismatch, match="belongs to backbone 'tiny'"):
         Inspector.load(adapter=str(adapter), layers=["stride8"])

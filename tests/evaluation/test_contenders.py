@@ -7,7 +7,8 @@ import pytest
 from fakes import FakeBackbone
 from labelled import entrant, write_adapter
 
-from inctrl.adapters.file import Identity
+from inctrl.adapters.file import Adapter, read_config
+from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.backbones.features import Tally
 from inctrl.detectors import build_detector
 from inctrl.errors import UsageError
@@ -108,6 +109,8 @@ def test_the_identity_is_of_all_that_scores_depend_on_and_not_of_the_name(tmp_pa
     text = FakeBackbone(has_text=True)
     base = Inspector(text, build_detector("incontext"))
     sentences = replace(load_bank("inctrl"), templates=("another {s}",))
+    config = read_config(write_adapter(tmp_path / "mine"))
+    trained = Adapter(str(tmp_path), "0" * 64, config, InCTRLFusion(8, 4))
     others = [
         replace(base, backbone=FakeBackbone("fake-2", has_text=True)),
         replace(base, detector=build_detector("incontext", {"top_share": "0.1"})),
@@ -115,7 +118,7 @@ def test_the_identity_is_of_all_that_scores_depend_on_and_not_of_the_name(tmp_pa
         replace(base, fit_mode="pad"),
         replace(base, alpha=0.1),
         replace(base, bank=sentences),
-        replace(base, adapter=Identity(str(tmp_path), "0" * 64)),
+        replace(base, adapter=trained),
     ]
     assert len({enter(i, "x").identity for i in (base, *others)}) == 1 + len(others)
     assert enter(base, "x").identity == enter(base, "y").identity

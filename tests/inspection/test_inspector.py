@@ -336,7 +336,7 @@ def test_zero_shot_with_shots_has_a_limit_and_the_same_scores() -> None:
 
 
 def test_shots_are_optional_only_where_the_detector_needs_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'winclip' need none"):
+    with pytest.raises(UsageError, match="none was given, and this detector needs them"):
         inspector().fit([])
     with pytest.raises(UsageError, match="no text tower"):
         Inspector(FakeBackbone(), ZeroShot()).fit([])
@@ -348,7 +348,7 @@ def test_shots_are_optional_only_where_the_detector_needs_none(tmp_path: Path) -
 def test_without_shots_a_deep_query_says_whose_window_it_has() -> None:
     deep = np.random.default_rng(0).normal(1000, 40, (32, 32)).astype(np.uint16)
     [own] = without_shots().fit([]).inspect([deep])
-    assert any("give one (--window)" in note for note in own.notes)
+    assert any("give one for all" in note for note in own.notes)
     fitted = without_shots().fit([], window=Window(0, 2000))
     given, shallow = fitted.inspect([deep, photograph(50)])
     assert given.notes == ("uint16 values 0..2000 shown",)

@@ -11,7 +11,7 @@ from inctrl.page.inspection import Inspection, inspect
 from inctrl.page.uploads import added, read
 from inctrl.reporting.run import FailedRow, Row
 from inctrl.service.detection import Asked, detect
-from inctrl.service.models import Choice
+from inctrl.service.inspectors import Choice
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
 

@@ -57,7 +57,7 @@ def test_it_is_alive_before_it_is_ready_and_ready_once_the_model_is_loaded(tmp_p
         return FakeBackbone()
 
     with (
-        mock.patch("inctrl.service.models.load_backbone", slow),
+        mock.patch("inctrl.service.inspectors.load_backbone", slow),
         live(tmp_path, backbone="tiny", ready=False) as service,
         service.http() as http,
     ):
@@ -90,7 +90,7 @@ def test_while_draining_it_is_alive_not_ready_and_takes_nothing_new(
 def test_a_model_that_cannot_be_loaded_leaves_it_alive_and_unready(tmp_path: Path) -> None:
     fault = OSError("no weights")
     with (
-        mock.patch("inctrl.service.models.load_backbone", side_effect=fault),
+        mock.patch("inctrl.service.inspectors.load_backbone", side_effect=fault),
         live(tmp_path, backbone="tiny", ready=False) as service,
         service.http() as http,
     ):

@@ -1,14 +1,18 @@
 """What a refusal says to somebody who has no command line."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import httpx2
 import pytest
 from live import Live, files, live, picture, png
 
 import inctrl
-from inctrl.service.refusals import WORDS
+from inctrl.cli import main
+from inctrl.errors import Fix
+from inctrl.service import refusals
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +29,18 @@ def http(service: Live) -> Iterator[httpx2.Client]:
         yield found
 
 
-@pytest.mark.parametrize("phrase", [theirs for theirs, _ in WORDS])
-def test_what_is_put_in_other_words_is_still_said_somewhere(phrase: str) -> None:
+def test_each_face_words_every_fix() -> None:
+    fixes = set(get_args(Fix))
+    assert set(refusals.FIXES) == set(main.FIXES) == fixes
+    assert not any("--" in words for words in refusals.FIXES.values())
+
+
+def test_the_rooms_below_speak_of_no_option() -> None:
     root = Path(inctrl.__file__).parent
-    rooms = [*(root / "detectors").glob("*.py"), root / "inputs.py"]
-    text = "".join(path.read_text() for path in rooms)
-    first, _, last = phrase.partition(" (")
-    assert first in text
-    assert last in text
+    for room in ("detectors", "inspection", "adapters"):
+        for path in (root / room).rglob("*.py"):
+            code = [line for line in path.read_text().splitlines() if "`--" not in line]
+            assert not re.search(r"--[a-z]", "\n".join(code)), path
 
 
 def test_a_version_where_only_a_name_is_taken_is_told(http: httpx2.Client) -> None:
@@ -54,7 +62,8 @@ def test_a_detection_without_normals_is_told_what_to_send(http: httpx2.Client) -
     query = files("queries", png(1))
     reply = http.post("/v1/detect", files=query)
     assert reply.status_code == 422
-    assert reply.json()["detail"].startswith("name a set or send shots")
+    assert "name a set or send shots" in reply.json()["detail"]
+    assert "--" not in reply.json()["detail"]
     reply = http.post("/v1/detect", data={"set": "part", "detector": "inctrl"}, files=query)
     assert reply.status_code == 422
     assert "--" not in reply.json()["detail"]

@@ -52,7 +52,7 @@ def rounded_side(name: str, model: Model, side: int) -> int:
     if rounded < least:
         raise UsageError(
             f"{name} needs images of {least} pixels or more, not {side}; "
-            f"give --image-size {max(least, 256)}"
+            f"an image size of {max(least, 256)} will do"
         )
     return rounded
 

@@ -188,5 +188,5 @@ def _pixels(features: Features, name: str) -> Tensor:
     """patches b S S 3 of the one layer -> b 3 S S."""
     shapes = [tuple(layer.shape) for layer in features.patches]
     if len(shapes) != 1 or shapes[0][-1] != 3 or shapes[0][1] != shapes[0][2]:
-        raise UsageError(f"{name} looks at the images themselves; use --backbone pixels")
+        raise UsageError(f"{name} looks at the images themselves; use the backbone 'pixels'")
     return features.patches[0].permute(0, 3, 1, 2).contiguous()

@@ -59,5 +59,5 @@ def models(bench: Bench) -> ModelsReply:
         backbone=bench.settings.backbone,
         detector=bench.settings.detector,
         detectors=list(DETECTORS),
-        adapters=sorted(bench.models.adapters()),
+        adapters=sorted(bench.inspectors.adapters()),
     )

@@ -1,7 +1,7 @@
 import numpy as np
 
-from inctrl.data.views import small_views
 from inctrl.images import open_image
+from inctrl.inspection.inputs import small_views
 
 
 def test_views_are_small_changes_all_different_and_repeatable() -> None:

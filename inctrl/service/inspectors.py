@@ -1,7 +1,7 @@
 """Detectors and prepared sets in memory. All of it is used on the engine's thread alone."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inctrl.adapters import file as adapter_file
@@ -10,7 +10,6 @@ from inctrl.detectors import DETECTORS
 from inctrl.files.recent import Recent
 from inctrl.images import Picture
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import open_shots
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.protocols import Backbone
@@ -42,7 +41,7 @@ class Choice:
 
 
 @dataclass(eq=False)
-class Models:
+class Inspectors:
     """What a service scores with."""
 
     settings: Settings
@@ -61,7 +60,7 @@ class Models:
     def ready(self, version: SetVersion, choice: Choice) -> FittedInspector | None:
         """A version that is prepared and in memory, from any thread."""
         found = self._prepared.peek(self._key(version, choice))
-        return found and with_alpha(found, choice.alpha)
+        return found and found.with_alpha(choice.alpha)
 
     def registered(self, version: SetVersion, choice: Choice) -> FittedInspector:
         """A version of a set, prepared; its confirmed defects are those of this moment."""
@@ -69,15 +68,13 @@ class Models:
         made = self._prepared.get(
             self._key(version, choice), lambda: Registered(self.store, inspector).prepared(version)
         )
-        return with_alpha(made, choice.alpha)
+        return made.with_alpha(choice.alpha)
 
     def inline(self, shots: Sequence[Picture], item: str, choice: Choice) -> FittedInspector:
         """Shots that came with a request: prepared for it alone, and not remembered."""
         inspector = self.inspector(choice)
-        needed = inspector.detector.needs_shots
-        opened = open_shots(shots, None, inspector.view, inspector.encode_shots, needed=needed)
         about = self._items.get((choice.model, item), lambda: inspector.describe(item))
-        return with_alpha(inspector.fit_features(opened, about), choice.alpha)
+        return inspector.prepare(shots, about).with_alpha(choice.alpha)
 
     def _key(self, version: SetVersion, choice: Choice) -> Hashable:
         defects = tuple(shot.sha256 for shot in self.store.feedback.defects(version.name))
@@ -133,13 +130,6 @@ class Models:
                 allow_network=allow_network,
             ),
         )
-
-
-def with_alpha(fitted: FittedInspector, alpha: float | None) -> FittedInspector:
-    """The same at another wanted share of false alarms, where one is asked for."""
-    if alpha is None or alpha == fitted.calibration.alpha:
-        return fitted
-    return replace(fitted, calibration=replace(fitted.calibration, alpha=alpha))
 
 
 def weight(fitted: FittedInspector) -> int:
