@@ -2,15 +2,12 @@
 
 import contextlib
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UnreadableImage
-from inctrl.files.whole import writing
+from inctrl.files.whole import whole_file
 from inctrl.images import MAX_PIXELS, decode, stored_digest
 from inctrl.store import manifest as manifests
 from inctrl.store.archive import Archive, write_archive
@@ -31,7 +28,9 @@ def export_set(store: Store, name: str, path: Path, *, overwrite: bool = False) 
     """
     with store.database.read() as db:
         manifest = Manifest(read_record(db, parse_name(name)), store.feedback.list(name))
-    with _whole_file(path, overwrite) as partial:
+    if path.exists() and not (overwrite and path.is_file()):
+        raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
+    with whole_file(path, durable=True) as partial:
         write_archive(partial, _members(store, manifest))
 
 
@@ -140,21 +139,3 @@ def _is_there(store: Store, record: SetRecord) -> bool:
     raise Conflict(
         f"there is another set {record.name!r} already; give another name to import it under"
     )
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
-    if path.exists() and not (overwrite and path.is_file()):
-        raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    with writing(path):
-        try:
-            with partial.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()  # renamed away when all went well

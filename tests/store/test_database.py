@@ -264,7 +264,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
         assert len(store.sets.pictures(store.sets.get("bottle"))) == 2
         assert store.jobs.list() == ()
         assert verify(store) == ()
-        assert list(store.folder.rglob("*.tmp")) == []
+        assert list(store.folder.rglob("*.partial")) == []
         ballast.unlink()
         assert len(store.sets.add("bottle", pictures(3)).shots) == 3
         store.jobs.add("folder", {"long": "x" * 1_000_000})

@@ -305,7 +305,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_store_as_it_was(
     assert len(calls) == step + 1
     assert store.sets.versions("bottle") == (before,)
     assert verify(store) == ()
-    assert list(store.folder.rglob("*.tmp")) == []
+    assert list(store.folder.rglob("*.partial")) == []
     assert len(store.sets.add("bottle", pictures(2, 3, 4, 5)).shots) == 5
 
 
