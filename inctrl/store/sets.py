@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, NotStored, UsageError
+from inctrl.files.recent import Recent
 from inctrl.images import Picture, Window, shared_window
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name, plain_words
-from inctrl.store.remembered import Remembered
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import (
     Origin,
@@ -25,7 +25,7 @@ from inctrl.store.versions import (
 
 LONGEST_NOTE = 2000
 WINDOWS = 256
-"""Versions whose brightness windows are remembered in memory."""
+"""Versions whose brightness windows stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class NormalSets:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
-        self._windows = Remembered[Window | None](WINDOWS)
+        self._windows = Recent[Window | None](WINDOWS)
 
     def keep(self, pictures: Iterable[Picture]) -> KeptShots:
         """Write images that `create` and `add` then take: the slow part, without any lock.
