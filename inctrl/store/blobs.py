@@ -15,10 +15,10 @@ from pathlib import Path
 from inctrl.errors import InvalidFile
 from inctrl.files.private import FILE, private_folder
 from inctrl.files.whole import PARTIAL, sync_folder, write_file, writing
+from inctrl.store.names import SHA256
 
 ORPHAN_SECONDS = 3600.0
 """Age from which a blob that no row names, or a temporary file, belongs to no write under way."""
-NAME = re.compile(r"[0-9a-f]{64}")
 TEMPORARY = (PARTIAL, ".tmp")
 """How the names of temporary files end, of those that stores of before have left too."""
 
@@ -34,7 +34,7 @@ class Blobs:
 
     def path(self, sha256: str) -> Path:
         """Where the blob is, if it is there."""
-        if not NAME.fullmatch(sha256):
+        if not re.fullmatch(SHA256, sha256):
             raise InvalidFile(f"{sha256!r} is no hash; the store is damaged")
         return self.folder / sha256[:2] / sha256
 
@@ -76,7 +76,7 @@ class Blobs:
             if not re.fullmatch("[0-9a-f]{2}", folder.name):
                 continue
             for path in sorted(folder.iterdir()):
-                blob = NAME.fullmatch(path.name) is not None and path.name not in kept
+                blob = re.fullmatch(SHA256, path.name) is not None and path.name not in kept
                 if blob or path.name.endswith(TEMPORARY):
                     yield path
 

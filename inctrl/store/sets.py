@@ -11,6 +11,7 @@ from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name, plain_words
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import (
+    LONGEST_NOTE,
     Origin,
     SetVersion,
     VersionSummary,
@@ -23,7 +24,6 @@ from inctrl.store.versions import (
     read_version,
 )
 
-LONGEST_NOTE = 2000
 WINDOWS = 256
 """Versions whose brightness windows stay in memory."""
 

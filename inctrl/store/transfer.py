@@ -82,10 +82,8 @@ def _checked(archive: Archive, manifest: Manifest, source: str, pixels: int) -> 
     undeclared = archive.names - set(files.values()) - {manifests.NAME}
     if undeclared:
         raise InvalidFile(f"{source!r} holds {min(undeclared)!a}, which its manifest does not name")
-    shots = [record.shot for record in manifest.set.shots]
-    shots += [row.shot for row in manifest.feedback if row.shot is not None]
     identities = {b: _identity(archive, file, b, source, pixels) for b, file in files.items()}
-    for shot in shots:
+    for shot in manifest.shots:
         if identities[shot.blob] != (shot.sha256, shot.height, shot.width):
             raise InvalidFile(
                 f"{files[shot.blob]!r} in {source!r} is not the image it is said to be"

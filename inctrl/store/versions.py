@@ -17,6 +17,7 @@ from inctrl.store.shots import Shot
 Origin = Literal["create", "add", "drop", "false_alarm", "undo", "import"]
 MOST_SHOTS = 10_000
 """Shots of one version."""
+LONGEST_NOTE = 2000
 
 SCHEMA = """
 CREATE TABLE sets (
