@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from inctrl.errors import InvalidFile, OutputError
@@ -22,7 +22,13 @@ BUSY_SECONDS = 30.0
 
 def now() -> str:
     """UTC in ISO 8601 to the millisecond; sorts as time does."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return ago()
+
+
+def ago(*, days: float = 0, hours: float = 0) -> str:
+    """`now`, so long before."""
+    moment = datetime.now(UTC) - timedelta(days=days, hours=hours)
+    return moment.isoformat(timespec="milliseconds")
 
 
 class Database:

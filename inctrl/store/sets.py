@@ -15,6 +15,7 @@ from inctrl.store.versions import (
     Origin,
     SetVersion,
     VersionSummary,
+    has_set,
     insert_shots,
     last_number,
     new_version,
@@ -226,7 +227,7 @@ class NormalSets:
 
     def _refuse_taken(self, name: str) -> None:
         with self._database.read() as db:
-            if db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+            if has_set(db, name):
                 raise Conflict(f"there is a set {name!r} already; add to it, or choose a new name")
 
     def list(self, after: str = "", limit: int = 50) -> tuple[Summary, ...]:

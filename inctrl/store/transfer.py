@@ -16,7 +16,7 @@ from inctrl.store.names import parse_name
 from inctrl.store.records import SetRecord, read_record, write_record
 from inctrl.store.shots import Shot, hold, keep
 from inctrl.store.store import Store
-from inctrl.store.versions import SetVersion
+from inctrl.store.versions import SetVersion, has_set
 
 PNG = b"\x89PNG"
 
@@ -127,7 +127,7 @@ def _with_blobs(record: SetRecord, kept: dict[str, Shot]) -> SetRecord:
 def _is_there(store: Store, record: SetRecord) -> bool:
     """Whether the store has these very versions; Conflict where it has others of the name."""
     with store.database.read() as db:
-        if not db.execute("SELECT 1 FROM sets WHERE name = ?", (record.name,)).fetchone():
+        if not has_set(db, record.name):
             return False
         here = read_record(db, record.name)
     if [(v.version, v.digest) for v in here.versions] == [
