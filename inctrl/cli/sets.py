@@ -88,7 +88,15 @@ def run_add(args: argparse.Namespace) -> int:
         with contextlib.suppress(NotStored):
             before = store.sets.get(name)
         if before is None:
-            version = _created(store, name, pictures, args)
+            try:
+                version = store.sets.create(
+                    name, pictures, item=args.item or "object", note=args.note
+                )
+            except UsageError:
+                if pictures.unreadable and not pictures.read:
+                    reason = f"no image can be read; set {name!r} was not made"
+                    raise UnreadableImage(reason) from None
+                raise
         elif args.item is not None and args.item != before.item:
             raise UsageError(f"set {name!r} shows {before.item!r}, which stays so; omit --item")
         else:
@@ -97,17 +105,6 @@ def run_add(args: argparse.Namespace) -> int:
     new = sum(shot.sha256 not in known for shot in version.shots)
     say(f"{_headline(version)} ({new} new)\n")
     return 4 if pictures.unreadable else 0
-
-
-def _created(
-    store: "Store", name: str, pictures: "_Pictures", args: argparse.Namespace
-) -> "SetVersion":
-    try:
-        return store.sets.create(name, pictures, item=args.item or "object", note=args.note)
-    except UsageError:
-        if pictures.unreadable and not pictures.read:
-            raise UnreadableImage(f"no image can be read; set {name!r} was not made") from None
-        raise
 
 
 class _Pictures:

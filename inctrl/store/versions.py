@@ -164,10 +164,7 @@ def insert_shots(db: sqlite3.Connection, name: str, version: int, shots: Sequenc
     db.executemany(
         "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (name, last + i, s.sha256, s.blob, s.name, s.height, s.width, version)
-            for i, s in enumerate(shots, start=1)
-        ],
+        [(name, last + i, *vars(shot).values(), version) for i, shot in enumerate(shots, start=1)],
     )
 
 
