@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks.durability_writer import Expected, Told, noise, write_until_killed
 from benchmarks.machine import describe
 from inctrl.errors import NoSpace
+from inctrl.files.whole import PARTIAL
 from inctrl.images import Picture, stored_digest
 from inctrl.store import Store, open_store
 from inctrl.store.verify import orphans, verify
@@ -235,7 +236,7 @@ def until_full(write: Callable[[], object]) -> tuple[int, str]:
 
 
 def temporary(store: Store) -> list[str]:
-    return [finding.what for finding in orphans(store) if finding.what.endswith(".tmp")]
+    return [finding.what for finding in orphans(store) if finding.what.endswith(PARTIAL)]
 
 
 def fsync_seconds(folder: Path) -> float:

@@ -83,12 +83,20 @@ def run_add(args: argparse.Namespace) -> int:
 
     name = parse_name(args.name)
     pictures = _Pictures(expand(args.paths, recursive=args.recursive))
-    with _opened(args, make=True) as store:
+    with _open_store(args, make=True) as store:
         before = None
         with contextlib.suppress(NotStored):
             before = store.sets.get(name)
         if before is None:
-            version = _created(store, name, pictures, args)
+            try:
+                version = store.sets.create(
+                    name, pictures, item=args.item or "object", note=args.note
+                )
+            except UsageError:
+                if pictures.unreadable and not pictures.read:
+                    reason = f"no image can be read; set {name!r} was not made"
+                    raise UnreadableImage(reason) from None
+                raise
         elif args.item is not None and args.item != before.item:
             raise UsageError(f"set {name!r} shows {before.item!r}, which stays so; omit --item")
         else:
@@ -99,19 +107,8 @@ def run_add(args: argparse.Namespace) -> int:
     return 4 if pictures.unreadable else 0
 
 
-def _created(
-    store: "Store", name: str, pictures: "_Pictures", args: argparse.Namespace
-) -> "SetVersion":
-    try:
-        return store.sets.create(name, pictures, item=args.item or "object", note=args.note)
-    except UsageError:
-        if pictures.unreadable and not pictures.read:
-            raise UnreadableImage(f"no image can be read; set {name!r} was not made") from None
-        raise
-
-
 class _Pictures:
-    """The images of files, read one by one; those that cannot be read are told and left out."""
+    """The images of files, read one by one; those that cannot be read are named and left out."""
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
@@ -133,7 +130,7 @@ class _Pictures:
 
 
 def run_drop(args: argparse.Namespace) -> int:
-    with _opened(args) as store:
+    with _open_store(args) as store:
         latest = store.sets.get(args.name)
         gone = {_found(latest, text) for text in args.shots}
         version = store.sets.drop(args.name, gone, note=args.note, base=latest.version)
@@ -157,21 +154,21 @@ def _found(version: "SetVersion", text: str) -> str:
 def run_list(args: argparse.Namespace) -> int:
     summaries: list[Summary] = []
     try:
-        with _opened(args) as store:
+        with _open_store(args) as store:
             while page := store.sets.list(summaries[-1].name if summaries else ""):
                 summaries += page
-        told = "no sets in this store; `inctrl sets add` makes one"
+        empty = "no sets in this store; `inctrl sets add` makes one"
     except NotStored as error:  # no store: no sets
         if args.store:
             raise
-        told = str(error)
+        empty = str(error)
     if args.json:
         _print_json({"sets": summaries})
         return 0
     for s in summaries:
         say(f"{s.name}@{s.version}\t{_shots(s.shots)}\t{s.item}\tchanged {s.changed}\n")
     if not summaries:
-        sys.stderr.write(f"{told}\n")
+        sys.stderr.write(f"{empty}\n")
     return 0
 
 
@@ -179,7 +176,7 @@ def run_show(args: argparse.Namespace) -> int:
     from inctrl.store import parse_reference
 
     name, number = parse_reference(args.reference)
-    with _opened(args) as store:
+    with _open_store(args) as store:
         version = store.sets.get(name, number)
         versions = [v.version for v in store.sets.versions(name)]
         feedback = store.feedback.list(name)
@@ -202,7 +199,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_diff(args: argparse.Namespace) -> int:
-    with _opened(args) as store:
+    with _open_store(args) as store:
         difference = store.sets.diff(args.name, args.a, args.b)
     if args.json:
         _print_json({"name": args.name, "a": args.a, "b": args.b, **vars(difference)})
@@ -217,7 +214,7 @@ def run_diff(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     from inctrl.store.verify import orphans, verify
 
-    with _opened(args) as store:
+    with _open_store(args) as store:
         findings = verify(store)
         for finding in findings:
             say(f"{finding.kind}\t{finding.what}\t{finding.detail}\n")
@@ -233,7 +230,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     from inctrl.store.transfer import export_set
 
-    with _opened(args) as store:
+    with _open_store(args) as store:
         export_set(store, args.name, args.file, overwrite=args.overwrite)
     say(f"{args.file}\n")
     return 0
@@ -242,14 +239,14 @@ def run_export(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     from inctrl.store.transfer import import_set
 
-    with _opened(args, make=True) as store:
+    with _open_store(args, make=True) as store:
         version = import_set(store, args.file, name=args.name)
     say(f"{_headline(version)}\n")
     return 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    with _opened(args) as store:
+    with _open_store(args) as store:
         latest = store.sets.get(args.name)
         if not args.yes:
             raise UsageError(
@@ -262,7 +259,7 @@ def run_remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _opened(args: argparse.Namespace, *, make: bool = False) -> "Store":
+def _open_store(args: argparse.Namespace, *, make: bool = False) -> "Store":
     from inctrl.store import open_store
 
     return open_store(args.store, make=make)

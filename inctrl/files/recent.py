@@ -13,7 +13,7 @@ class Recent(Generic[V]):
 
     most     values at the most
     weigh    what a value counts, and `heaviest` all of them together
-    `get` makes values on the thread that asks; `peek` may be called by any.
+    `get` makes one value at a time, on the thread that asks; `peek` never waits for that.
     """
 
     def __init__(
@@ -27,18 +27,21 @@ class Recent(Generic[V]):
         self._heaviest = heaviest
         self._values: OrderedDict[Hashable, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._making = threading.RLock()
 
     def get(self, key: Hashable, make: Callable[[], V]) -> V:
         """The value of a key, made where it is not there."""
-        found = self.peek(key)
-        if found is not None:
-            return found
-        value = make()
-        with self._lock:
-            self._values[key] = value, self._weigh(value)
-            while len(self._values) > 1 and self._full():
-                self._values.popitem(last=False)
-        return value
+        with self._making:
+            with self._lock:
+                if key in self._values:
+                    self._values.move_to_end(key)
+                    return self._values[key][0]
+            value = make()
+            with self._lock:
+                self._values[key] = value, self._weigh(value)
+                while len(self._values) > 1 and self._full():
+                    self._values.popitem(last=False)
+            return value
 
     def peek(self, key: Hashable) -> V | None:
         """A value that is there."""

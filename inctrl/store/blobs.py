@@ -8,19 +8,19 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from inctrl.errors import InvalidFile
-from inctrl.files.private import private_folder
-from inctrl.files.whole import writing
+from inctrl.files.private import FILE, private_folder
+from inctrl.files.whole import PARTIAL, sync_folder, write_file, writing
+from inctrl.store.names import SHA256
 
 ORPHAN_SECONDS = 3600.0
 """Age from which a blob that no row names, or a temporary file, belongs to no write under way."""
-NAME = re.compile(r"[0-9a-f]{64}")
-TEMPORARY = ".tmp"
+TEMPORARY = (PARTIAL, ".tmp")
+"""How the names of temporary files end, of those that stores of before have left too."""
 
 
 class Blobs:
@@ -34,7 +34,7 @@ class Blobs:
 
     def path(self, sha256: str) -> Path:
         """Where the blob is, if it is there."""
-        if not NAME.fullmatch(sha256):
+        if not re.fullmatch(SHA256, sha256):
             raise InvalidFile(f"{sha256!r} is no hash; the store is damaged")
         return self.folder / sha256[:2] / sha256
 
@@ -49,9 +49,9 @@ class Blobs:
             self._make_subfolder(path.parent)
             if self._touched(path, data):
                 # Whoever renamed it may not have come to this yet.
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             else:
-                _write(path, data)
+                write_file(path, data, durable=True, mode=FILE)
         return sha256
 
     def has(self, sha256: str) -> bool:
@@ -76,7 +76,7 @@ class Blobs:
             if not re.fullmatch("[0-9a-f]{2}", folder.name):
                 continue
             for path in sorted(folder.iterdir()):
-                blob = NAME.fullmatch(path.name) is not None and path.name not in kept
+                blob = re.fullmatch(SHA256, path.name) is not None and path.name not in kept
                 if blob or path.name.endswith(TEMPORARY):
                     yield path
 
@@ -97,7 +97,7 @@ class Blobs:
     def _make_subfolder(self, folder: Path) -> None:
         if folder.name not in self._durable:
             private_folder(folder)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             self._durable.add(folder.name)
 
     def _touched(self, path: Path, data: bytes) -> bool:
@@ -109,29 +109,3 @@ class Blobs:
         except OSError:
             return False
         return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    """As a whole or not at all: temporary file, fsync, rename, fsync of the folder."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name[:8], suffix=TEMPORARY)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there; NTFS keeps a log of its own
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

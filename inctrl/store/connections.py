@@ -1,16 +1,25 @@
-"""One SQLite connection for each thread, of which none lives through a fork.
+"""One SQLite connection for each thread, and reading without one where no log can be made.
 
-SQLite knows the locks of a process by its own bookkeeping, which a forked child inherits without
-the locks. A connection that is open at a fork would let the child write to a log that its parent
-may delete. So the idle connections are closed before a fork, and opened again when needed.
+SQLite's locks do not live through a fork: a child that was forked opens a store of its own.
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from inctrl.errors import Busy
+from inctrl.store.sqlite_errors import primary_code
+
+CANNOT_WRITE = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+)
 
 
 class Held:
@@ -21,23 +30,11 @@ class Held:
         self.connection: sqlite3.Connection | None = None
         self.depth = 0
         self.writing = False
-        self._pid = os.getpid()
 
     def close(self) -> None:
         connection, self.connection = self.connection, None
-        if connection is None:
-            return
-        if self._pid == os.getpid():
+        if connection is not None:
             connection.close()
-        else:
-            _INHERITED.append(connection)
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: never use or close what was open in the parent."""
-        if self.connection is not None:
-            _INHERITED.append(self.connection)
-            self.connection = None
-        self._pid = os.getpid()
 
     def __del__(self) -> None:  # the thread has ended
         self.close()
@@ -48,16 +45,18 @@ class Connections:
 
     def __init__(self, open_one: Callable[[], sqlite3.Connection]) -> None:
         self._open_one = open_one
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._every: weakref.WeakSet[Held] = weakref.WeakSet()
         self._local = threading.local()
-        self._stopped: list[Held] = []
-        _EVERY.add(self)
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[tuple[Held, sqlite3.Connection]]:
         """This thread's connection, opened if need be."""
-        held = self._of_this_thread()
+        held: Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = self._local.held = Held()
+            with self._lock:
+                self._every.add(held)
         with held.lock:
             if held.connection is None:
                 held.connection = self._open_one()
@@ -70,59 +69,40 @@ class Connections:
                 if not held.depth:
                     held.close()
 
-    def _of_this_thread(self) -> Held:
-        held: Held | None = getattr(self._local, "held", None)
-        if held is None:
-            held = self._local.held = Held()
-            with self._lock:
-                self._every.add(held)
-        return held
-
     def _all(self) -> list[Held]:
         with self._lock:
             return list(self._every)
 
-    def _stop(self) -> None:
-        self._lock.acquire()
-        self._stopped = self._all()
-        for held in self._stopped:
-            held.lock.acquire()
-            if not held.depth:
-                held.close()
 
-    def _go_on(self, in_child: bool) -> None:
-        for held in self._stopped:
-            if in_child:
-                held.leave_to_parent()
-            held.lock.release()
-        self._stopped = []
-        self._lock.release()
+@contextlib.contextmanager
+def read_alone(path: Path, error: sqlite3.Error) -> Iterator[sqlite3.Connection]:
+    """A connection to the file as it lies there; raises `error` where that is not all there is.
 
-
-_EVERY: "weakref.WeakSet[Connections]" = weakref.WeakSet()
-_INHERITED: list[sqlite3.Connection] = []
-"""Connections of a parent process: they are neither used nor closed here."""
-_FORKING = threading.Lock()
-_paused: list[Connections] = []
-
-
-def _before_fork() -> None:
-    _FORKING.acquire()
-    _paused.extend(_EVERY)
-    for connections in _paused:
-        connections._stop()
-
-
-def _after_fork(in_child: bool) -> None:
-    for connections in _paused:
-        connections._go_on(in_child)
-    _paused.clear()
-    _FORKING.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(in_child=False),
-        after_in_child=lambda: _after_fork(in_child=True),
+    The file is all where its log is empty, and stays so unless somebody writes meanwhile: Busy.
+    """
+    before = _state(path)
+    if primary_code(error) not in CANNOT_WRITE or before is None:
+        raise error
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?immutable=1", uri=True, isolation_level=None
     )
+    try:
+        yield connection
+    finally:
+        connection.close()
+    if _state(path) != before:
+        raise Busy("the store was written to meanwhile; try again", retry_after=0.1)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file with an empty log; None where the log is not empty."""
+    try:
+        if Path(f"{path}-wal").stat().st_size:
+            return None
+    except FileNotFoundError:
+        pass
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if found.st_size else None

@@ -7,14 +7,13 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from inctrl.errors import InvalidFile, OutputError
 from inctrl.files.private import close_to_others
-from inctrl.store.connections import Connections, Held
-from inctrl.store.readalone import read_alone
-from inctrl.store.refusals import primary_code, told_sqlite
+from inctrl.store.connections import Connections, Held, read_alone
+from inctrl.store.sqlite_errors import primary_code, sqlite_errors
 
 FILE = "store.sqlite3"
 BUSY_SECONDS = 30.0
@@ -23,7 +22,13 @@ BUSY_SECONDS = 30.0
 
 def now() -> str:
     """UTC in ISO 8601 to the millisecond; sorts as time does."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return ago()
+
+
+def ago(*, days: float = 0, hours: float = 0) -> str:
+    """`now`, so long before."""
+    moment = datetime.now(UTC) - timedelta(days=days, hours=hours)
+    return moment.isoformat(timespec="milliseconds")
 
 
 class Database:
@@ -48,7 +53,7 @@ class Database:
         Inside another transaction of the same thread it is part of that one: it is kept if the
         outer is, and taken back alone where its own exception is caught.
         """
-        with told_sqlite(self.path), self._connections.lent() as (held, connection):
+        with sqlite_errors(self.path), self._connections.lent() as (held, connection):
             if held.depth and not held.writing:
                 raise RuntimeError("a transaction cannot begin inside of read()")
             verbs = _inner(held.depth) if held.depth else _OUTER
@@ -58,7 +63,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Queries that all see the same state; inside of a transaction also its own writes."""
-        with told_sqlite(self.path), contextlib.ExitStack() as stack:
+        with sqlite_errors(self.path), contextlib.ExitStack() as stack:
             try:
                 held, connection = stack.enter_context(self._connections.lent())
             except sqlite3.OperationalError as error:
@@ -72,7 +77,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections of all threads; used again, it opens again."""
-        with told_sqlite(self.path):
+        with sqlite_errors(self.path):
             self._connections.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -153,12 +158,10 @@ def _between(held: Held, connection: sqlite3.Connection, verbs: _Verbs) -> Itera
     held.depth, held.writing = held.depth + 1, begin != "BEGIN"
     try:
         yield
-        # In a child that was forked in here the connection is the parent's.
-        if held.connection is connection:
-            connection.execute(keep)
+        connection.execute(keep)
     except BaseException:
         # After a full disk SQLite may have taken the whole transaction back by itself.
-        if held.connection is connection and connection.in_transaction:
+        if connection.in_transaction:
             connection.execute(take_back)
         raise
     finally:

@@ -11,7 +11,7 @@ from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
-from inctrl.store.versions import no_set
+from inctrl.store.versions import has_set, no_set
 
 Kind = Literal["false_alarm", "defect"]
 
@@ -86,8 +86,8 @@ class Feedback:
     def record(self, name: str, sha256: str, version_before: int, version_after: int) -> str:
         """Note a false alarm: the image `sha256` became normal with `version_after`.
 
-        Gives the id. Where nothing became of it because it was told before (the versions are the
-        same), that is the id of before.
+        Gives the id. Where nothing became of it because it was noted before (the versions are
+        the same), that is the id of before.
         """
         parse_name(name)
         with self._database.transaction() as db:
@@ -179,7 +179,7 @@ def _insert(db: sqlite3.Connection, row: FeedbackRow) -> None:
 
 
 def _refuse_absent(db: sqlite3.Connection, name: str) -> None:
-    if not db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+    if not has_set(db, name):
         raise no_set(name)
 
 

@@ -8,11 +8,11 @@ import math
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from inctrl.errors import Conflict, NotStored, UsageError
-from inctrl.store.database import Database
+from inctrl.store.database import Database, ago
 from inctrl.store.names import image_name, plain_words
 
 SCHEMA = """
@@ -121,11 +121,8 @@ class History:
 
     def prune(self, days: float) -> int:
         """Remove those older than so many days; gives how many."""
-        oldest = datetime.now(UTC) - timedelta(days=days)
         with self._database.transaction() as db:
-            removed = db.execute(
-                "DELETE FROM scores WHERE created < ?", (oldest.isoformat(timespec="milliseconds"),)
-            ).rowcount
+            removed = db.execute("DELETE FROM scores WHERE created < ?", (ago(days=days),)).rowcount
             db.execute(
                 "DELETE FROM documents WHERE digest NOT IN (SELECT identity FROM scores) "
                 "AND digest NOT IN (SELECT calibration FROM scores)"

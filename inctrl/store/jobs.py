@@ -1,15 +1,14 @@
-"""Jobs as rows: what is to run, runs or has ended, and how; who runs them is not told here."""
+"""Jobs as rows: what is to run, runs or has ended, and how; others run them."""
 
 import json
 import os
 import sqlite3
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from inctrl.errors import Busy, Conflict, NotStored, UsageError
-from inctrl.store.database import Database, now
+from inctrl.store.database import Database, ago, now
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
@@ -173,12 +172,11 @@ class Jobs:
 
         A training that has succeeded stays: its adapter may be in use.
         """
-        oldest = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
         with self._database.transaction() as db:
             return db.execute(
                 "DELETE FROM jobs WHERE finished < ? AND state NOT IN ('queued', 'running') "
                 "AND NOT (kind = 'train' AND state = 'succeeded')",
-                (oldest,),
+                (ago(days=days),),
             ).rowcount
 
     def counts(self) -> dict[JobState, int]:

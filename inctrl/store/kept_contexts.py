@@ -1,4 +1,6 @@
-"""Prepared contexts, kept once for all: what a detector made of a set version."""
+"""Prepared contexts, kept once for all: what a detector made of a set version, and the scores
+of confirmed defects under it.
+"""
 
 import json
 import logging
@@ -21,6 +23,14 @@ CREATE TABLE contexts (
   FOREIGN KEY (set_name, version) REFERENCES versions (set_name, version) ON DELETE CASCADE
 );
 CREATE INDEX contexts_by_version ON contexts (set_name, version);
+CREATE TABLE defect_scores (
+  key TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  score REAL NOT NULL,
+  PRIMARY KEY (key, sha256)
+);
+CREATE TRIGGER defect_scores_end AFTER DELETE ON contexts
+BEGIN DELETE FROM defect_scores WHERE key = OLD.key; END;
 """
 
 
@@ -65,3 +75,23 @@ class KeptContexts:
         with self._database.read() as db:
             row = db.execute("SELECT count(*) FROM contexts WHERE set_name = ?", (name,)).fetchone()
         return int(row[0])
+
+
+class DefectScores:
+    """By context key, then by the identity of the image; they end with the context."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(self, key: str) -> dict[str, float]:
+        with self._database.read() as db:
+            rows = db.execute("SELECT sha256, score FROM defect_scores WHERE key = ?", (key,))
+            return dict(rows.fetchall())
+
+    def remember(self, key: str, sha256: str, score: float) -> None:
+        """`score` is a finite number; the last one given counts."""
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO defect_scores (key, sha256, score) VALUES (?, ?, ?)",
+                (key, sha256, score),
+            )

@@ -1,18 +1,28 @@
-"""Names: of sets, strictly; of images and items, whatever is left of them that is harmless."""
+"""Names: of sets and files, strictly; of images and items, whatever of them is harmless.
+
+The patterns are those of a whole name, without anchors: `re.fullmatch(SET_NAME, text)`.
+"""
 
 import re
 import unicodedata
 
 from inctrl.errors import UsageError
 
-SET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SET_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+"""Also that of a token."""
+SET_REFERENCE = rf"{SET_NAME}(@[1-9][0-9]{{0,8}})?"
+ADAPTER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+JOB_ID = r"[A-Za-z0-9_-]{1,64}"
+SHA256 = r"[0-9a-f]{64}"
+ID = r"[0-9a-f]{32}"
+"""Of a score or of feedback."""
 LONGEST = 200
 """Characters kept of the name of an image."""
 
 
 def parse_name(text: str) -> str:
     """The name of a set, or UsageError."""
-    if not SET_NAME.fullmatch(text):
+    if not re.fullmatch(SET_NAME, text):
         raise UsageError(
             f"{_shown(text)} is no name of a set; use 1 to 64 of a-z 0-9 . _ - and begin with a "
             "letter or digit"

@@ -12,7 +12,7 @@ from inctrl.store.versions import MOST_SHOTS, last_number, no_set, version_diges
 
 @dataclass(frozen=True)
 class VersionRecord:
-    """What a version is besides its shots."""
+    """What a version is besides its shots, in the order of its columns."""
 
     version: int
     created: str
@@ -90,12 +90,12 @@ def read_record(db: sqlite3.Connection, name: str) -> SetRecord:
     ).fetchall()
     item, created, changed = found
     return SetRecord(
-        name=name,
-        item=item,
-        created=created,
-        changed=changed,
-        versions=tuple(VersionRecord(*row) for row in versions),
-        shots=tuple(ShotRecord(Shot(*row[:5]), *row[5:]) for row in shots),
+        name,
+        item,
+        created,
+        changed,
+        tuple(VersionRecord(*row) for row in versions),
+        tuple(ShotRecord(Shot(*row[:5]), *row[5:]) for row in shots),
     )
 
 
@@ -113,23 +113,20 @@ def write_record(db: sqlite3.Connection, record: SetRecord) -> None:
     db.executemany(
         "INSERT INTO versions (set_name, version, created, note, origin, digest) "
         "VALUES (?, ?, ?, ?, ?, ?)",
-        [(name, v.version, v.created, v.note, v.origin, v.digest) for v in record.versions],
+        [(name, *vars(v).values()) for v in record.versions],
     )
     db.executemany(
         "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
         [(name, v.version, v.digest) for v in record.versions],
     )
     db.executemany(
-        "INSERT INTO shots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added, dropped) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (*(name, i, s.shot.sha256, s.shot.blob, s.shot.name), *_size(s), s.added, s.dropped)
+            (name, i, *vars(s.shot).values(), s.added, s.dropped)
             for i, s in enumerate(record.shots, start=1)
         ],
     )
-
-
-def _size(record: ShotRecord) -> tuple[int, int]:
-    return record.shot.height, record.shot.width
 
 
 def _refuse_other_meaning(db: sqlite3.Connection, record: SetRecord) -> None:

@@ -4,10 +4,9 @@ import json
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from inctrl.errors import Conflict, UsageError
-from inctrl.store.database import Database, now
+from inctrl.store.database import Database, ago, now
 
 SCHEMA = """
 CREATE TABLE replies (
@@ -88,9 +87,8 @@ class Replies:
 
     def prune(self, hours: float = 24) -> int:
         """Remove those older than so many hours; gives how many."""
-        oldest = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="milliseconds")
         with self._database.transaction() as db:
-            return db.execute("DELETE FROM replies WHERE created < ?", (oldest,)).rowcount
+            return db.execute("DELETE FROM replies WHERE created < ?", (ago(hours=hours),)).rowcount
 
     def clear_in_flight(self, alive: Collection[str] = ()) -> int:
         """Forget what was begun by owners that are not alive: it has died with them."""

@@ -4,16 +4,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, NotStored, UsageError
+from inctrl.files.recent import Recent
 from inctrl.images import Picture, Window, shared_window
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database, now
 from inctrl.store.names import parse_name, plain_words
-from inctrl.store.remembered import Remembered
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import (
+    LONGEST_NOTE,
     Origin,
     SetVersion,
     VersionSummary,
+    has_set,
     insert_shots,
     last_number,
     new_version,
@@ -23,9 +25,8 @@ from inctrl.store.versions import (
     read_version,
 )
 
-LONGEST_NOTE = 2000
 WINDOWS = 256
-"""Versions whose brightness windows are remembered in memory."""
+"""Versions whose brightness windows stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class NormalSets:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
-        self._windows = Remembered[Window | None](WINDOWS)
+        self._windows = Recent[Window | None](WINDOWS)
 
     def keep(self, pictures: Iterable[Picture]) -> KeptShots:
         """Write images that `create` and `add` then take: the slow part, without any lock.
@@ -226,7 +227,7 @@ class NormalSets:
 
     def _refuse_taken(self, name: str) -> None:
         with self._database.read() as db:
-            if db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+            if has_set(db, name):
                 raise Conflict(f"there is a set {name!r} already; add to it, or choose a new name")
 
     def list(self, after: str = "", limit: int = 50) -> tuple[Summary, ...]:

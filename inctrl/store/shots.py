@@ -13,7 +13,10 @@ from inctrl.store.names import image_name
 
 @dataclass(frozen=True)
 class Shot:
-    """A kept image. sha256 is its identity (`stored_digest`), blob the hash of its file."""
+    """A kept image. sha256 is its identity (`stored_digest`), blob the hash of its file.
+
+    The fields are in the order of its columns.
+    """
 
     sha256: str
     blob: str

@@ -11,17 +11,22 @@ import platformdirs
 from inctrl.errors import NoSpace, NotStored, OutputError
 from inctrl.files.private import private_folder
 from inctrl.files.whole import writing
+from inctrl.store import feedback, history, jobs, kept_contexts, replies, versions
 from inctrl.store.blobs import ORPHAN_SECONDS, Blobs
 from inctrl.store.database import FILE, Database
-from inctrl.store.defect_scores import DefectScores
 from inctrl.store.feedback import Feedback
 from inctrl.store.history import History
 from inctrl.store.jobs import Jobs
-from inctrl.store.kept_contexts import KeptContexts
+from inctrl.store.kept_contexts import DefectScores, KeptContexts
 from inctrl.store.replies import Replies
-from inctrl.store.schema import MIGRATIONS
 from inctrl.store.sets import NormalSets
 
+MIGRATIONS: tuple[str, ...] = (
+    "".join(part.SCHEMA for part in (versions, kept_contexts, feedback, history, replies, jobs)),
+)
+"""From each version of the schema to the next: what a release has shipped never changes, and what
+follows is added behind it.
+"""
 REFERENCED = """
 SELECT blob FROM shots
 UNION SELECT blob FROM contexts
@@ -46,7 +51,7 @@ class Store:
 
     @property
     def features_folder(self) -> Path:
-        """Where image features are remembered."""
+        """Where image features are kept."""
         return self.folder / "features"
 
     @property

@@ -2,15 +2,12 @@
 
 import contextlib
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UnreadableImage
-from inctrl.files.whole import writing
+from inctrl.files.whole import whole_file
 from inctrl.images import MAX_PIXELS, decode, stored_digest
 from inctrl.store import manifest as manifests
 from inctrl.store.archive import Archive, write_archive
@@ -19,7 +16,7 @@ from inctrl.store.names import parse_name
 from inctrl.store.records import SetRecord, read_record, write_record
 from inctrl.store.shots import Shot, hold, keep
 from inctrl.store.store import Store
-from inctrl.store.versions import SetVersion
+from inctrl.store.versions import SetVersion, has_set
 
 PNG = b"\x89PNG"
 
@@ -31,7 +28,9 @@ def export_set(store: Store, name: str, path: Path, *, overwrite: bool = False) 
     """
     with store.database.read() as db:
         manifest = Manifest(read_record(db, parse_name(name)), store.feedback.list(name))
-    with _whole_file(path, overwrite) as partial:
+    if path.exists() and not (overwrite and path.is_file()):
+        raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
+    with whole_file(path, durable=True) as partial:
         write_archive(partial, _members(store, manifest))
 
 
@@ -83,10 +82,8 @@ def _checked(archive: Archive, manifest: Manifest, source: str, pixels: int) -> 
     undeclared = archive.names - set(files.values()) - {manifests.NAME}
     if undeclared:
         raise InvalidFile(f"{source!r} holds {min(undeclared)!a}, which its manifest does not name")
-    shots = [record.shot for record in manifest.set.shots]
-    shots += [row.shot for row in manifest.feedback if row.shot is not None]
     identities = {b: _identity(archive, file, b, source, pixels) for b, file in files.items()}
-    for shot in shots:
+    for shot in manifest.shots:
         if identities[shot.blob] != (shot.sha256, shot.height, shot.width):
             raise InvalidFile(
                 f"{files[shot.blob]!r} in {source!r} is not the image it is said to be"
@@ -130,7 +127,7 @@ def _with_blobs(record: SetRecord, kept: dict[str, Shot]) -> SetRecord:
 def _is_there(store: Store, record: SetRecord) -> bool:
     """Whether the store has these very versions; Conflict where it has others of the name."""
     with store.database.read() as db:
-        if not db.execute("SELECT 1 FROM sets WHERE name = ?", (record.name,)).fetchone():
+        if not has_set(db, record.name):
             return False
         here = read_record(db, record.name)
     if [(v.version, v.digest) for v in here.versions] == [
@@ -140,21 +137,3 @@ def _is_there(store: Store, record: SetRecord) -> bool:
     raise Conflict(
         f"there is another set {record.name!r} already; give another name to import it under"
     )
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place when the block ends well."""
-    if path.exists() and not (overwrite and path.is_file()):
-        raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    with writing(path):
-        try:
-            with partial.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()  # renamed away when all went well

@@ -17,6 +17,7 @@ from inctrl.store.shots import Shot
 Origin = Literal["create", "add", "drop", "false_alarm", "undo", "import"]
 MOST_SHOTS = 10_000
 """Shots of one version."""
+LONGEST_NOTE = 2000
 
 SCHEMA = """
 CREATE TABLE sets (
@@ -91,6 +92,10 @@ def version_digest(item: str, sha256s: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([item, list(sha256s)]).encode()).hexdigest()
 
 
+def has_set(db: sqlite3.Connection, name: str) -> bool:
+    return db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone() is not None
+
+
 def no_set(name: str) -> NotStored:
     return NotStored(f"there is no set {name!r}; list the sets to see their names")
 
@@ -130,7 +135,7 @@ def read_summaries(
     db: sqlite3.Connection, name: str, before: int | None, limit: int
 ) -> tuple[VersionSummary, ...]:
     """Versions of a set, the newest first, from the one below `before` on."""
-    if not db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone():
+    if not has_set(db, name):
         raise no_set(name)
     rows = db.execute(
         "SELECT version, created, note, origin, digest, (SELECT count(*) FROM shots "
@@ -159,10 +164,7 @@ def insert_shots(db: sqlite3.Connection, name: str, version: int, shots: Sequenc
     db.executemany(
         "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (name, last + i, s.sha256, s.blob, s.name, s.height, s.width, version)
-            for i, s in enumerate(shots, start=1)
-        ],
+        [(name, last + i, *vars(shot).values(), version) for i, shot in enumerate(shots, start=1)],
     )
 
 

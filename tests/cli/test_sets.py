@@ -66,10 +66,10 @@ def test_an_unreadable_image_is_left_out_in_a_line_and_the_rest_kept(
 ) -> None:
     (images / "0.png").write_text("no image")
     assert run("add", "bottle", images) == 4
-    told = capsys.readouterr()
-    assert told.out == "bottle@1: 4 shots (4 new)\n"
-    assert told.err.startswith(f"inctrl: left out: '{images / '0.png'}' is not an image")
-    assert told.err.count("\n") == 1
+    shown = capsys.readouterr()
+    assert shown.out == "bottle@1: 4 shots (4 new)\n"
+    assert shown.err.startswith(f"inctrl: left out: '{images / '0.png'}' is not an image")
+    assert shown.err.count("\n") == 1
     assert run("add", "nut", images / "0.png") == 4
     assert "set 'nut' was not made" in capsys.readouterr().err
     assert run("show", "nut") == 2
@@ -84,9 +84,9 @@ def test_the_item_of_a_set_stays(images: Path, capsys: pytest.CaptureFixture[str
 
 def test_sets_are_listed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list") == 0
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "`inctrl sets add` makes one" in told.err
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "`inctrl sets add` makes one" in shown.err
     run("add", "nut", images / "1.png")
     run("add", "bottle", images, "--item", "bottle cap")
     capsys.readouterr()
@@ -95,9 +95,9 @@ def test_sets_are_listed(images: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert first.split("\t")[:3] == ["bottle@1", "4 shots", "bottle cap"]
     assert second.split("\t")[:3] == ["nut@1", "1 shot", "object"]
     assert run("list", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "inctrl/sets/1"
-    assert [(s["name"], s["version"], s["shots"]) for s in told["sets"]] == [
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["schema"] == "inctrl/sets/1"
+    assert [(s["name"], s["version"], s["shots"]) for s in shown["sets"]] == [
         ("bottle", 1, 4),
         ("nut", 1, 1),
     ]
@@ -145,9 +145,9 @@ def test_a_version_is_shown_with_what_was_said_of_it(
     assert lines[7].startswith(f"false alarm {alarm}")
     assert "@1 -> @2, undone" in lines[7]
     assert run("show", "bottle", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["version"], told["versions"], len(told["shots"])) == (2, [1, 2], 2)
-    assert [row["kind"] for row in told["feedback"]] == ["defect", "false_alarm"]
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["versions"], len(shown["shots"])) == (2, [1, 2], 2)
+    assert [row["kind"] for row in shown["feedback"]] == ["defect", "false_alarm"]
 
 
 def test_images_are_dropped_by_name_or_hash(
@@ -185,8 +185,8 @@ def test_versions_are_compared(images: Path, capsys: pytest.CaptureFixture[str])
     assert [(line[0], line.split()[-1]) for line in lines[:2]] == [("+", "3.png"), ("-", "1.png")]
     assert lines[2] == "1 shot in both"
     assert run("diff", "bottle", 1, 3, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [[s["name"] for s in told[key]] for key in ("added", "removed", "kept")] == [
+    shown = json.loads(capsys.readouterr().out)
+    assert [[s["name"] for s in shown[key]] for key in ("added", "removed", "kept")] == [
         ["3.png"],
         ["1.png"],
         ["2.png"],
@@ -209,9 +209,9 @@ def test_a_sound_store_is_clean_and_damage_ends_with_5(
     assert "1 unused files, which are no fault" in capsys.readouterr().out
     path.write_bytes(path.read_bytes()[::-1])
     assert run("verify") == 5
-    told = capsys.readouterr()
-    assert told.out.startswith("image\tbottle@1 image 3.png\tblob ")
-    assert told.err == f"inctrl: 1 findings in {tmp_path / 'store'}\n"
+    shown = capsys.readouterr()
+    assert shown.out.startswith("image\tbottle@1 image 3.png\tblob ")
+    assert shown.err == f"inctrl: 1 findings in {tmp_path / 'store'}\n"
     (tmp_path / "store" / "store.sqlite3").write_bytes(b"\xff" * 20_000)
     assert run("verify") == 5
     assert "store.sqlite3' is damaged" in capsys.readouterr().err

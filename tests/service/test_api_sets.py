@@ -25,8 +25,8 @@ from inctrl.service.sandbox.decoding import Decoded
 from inctrl.service.workbench import ASIDE
 from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database
-from inctrl.store.schema import MIGRATIONS
 from inctrl.store.shots import picture_of
+from inctrl.store.store import MIGRATIONS
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_a_new_blob_is_durable_before_it_is_told(
     assert steps == ["sync blobs", f"sync {SHA256[:2]}"]
 
 
-@pytest.mark.parametrize("step", ["mkstemp", "write", "fsync", "replace"])
+@pytest.mark.parametrize("step", ["open", "write", "fsync", "replace"])
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(errno.ENOSPC, NoSpace), (errno.EDQUOT, NoSpace), (errno.EROFS, OutputError)],
@@ -95,14 +95,21 @@ def test_a_step_that_fails_leaves_nothing_behind(
 
         write = staticmethod(fail)
 
-    target = {
-        "mkstemp": "inctrl.store.blobs.tempfile.mkstemp",
-        "write": "inctrl.store.blobs.os.fdopen",
-        "fsync": "inctrl.store.blobs.os.fsync",
-        "replace": "inctrl.store.blobs.os.replace",
+    opening = os.open
+
+    def fail_to_make(path: str, flags: int, *args: int) -> int:
+        if flags & os.O_CREAT:
+            fail()
+        return opening(path, flags, *args)
+
+    name, instead = {
+        "open": ("open", fail_to_make),
+        "write": ("fdopen", Full),
+        "fsync": ("fsync", fail),
+        "replace": ("replace", fail),
     }[step]
     with monkeypatch.context() as patch:
-        patch.setattr(target, Full if step == "write" else fail)
+        patch.setattr(os, name, instead)
         with pytest.raises(expected):
             blobs.put(DATA)
     assert files(blobs) == []
@@ -149,15 +156,16 @@ def test_nothing_but_a_hash_becomes_a_path(blobs: Blobs, name: str) -> None:
 
 def test_a_sweep_takes_old_orphans_and_nothing_else(blobs: Blobs) -> None:
     kept, young, old = (blobs.put(data) for data in (b"kept", b"young", b"old"))
-    temporary = blobs.path(old).with_name("write.tmp")
-    fresh = blobs.path(old).with_name("fresh.tmp")
+    temporary = blobs.path(old).with_name(f"{old}.0.partial")
+    former = blobs.path(old).with_name("write.tmp")  # of a release before
+    fresh = blobs.path(old).with_name("fresh.partial")
     foreign = blobs.path(old).with_name("notes.txt")
-    for path in (temporary, fresh, foreign):
+    for path in (temporary, former, fresh, foreign):
         path.write_bytes(b"x")
-    for path in (blobs.path(kept), blobs.path(old), temporary, foreign):
+    for path in (blobs.path(kept), blobs.path(old), temporary, former, foreign):
         made_old(path)
-    assert blobs.sweep({kept}) == 2
-    assert files(blobs) == sorted([kept, young, "fresh.tmp", "notes.txt"])
+    assert blobs.sweep({kept}) == 3
+    assert files(blobs) == sorted([kept, young, "fresh.partial", "notes.txt"])
 
 
 def test_a_blob_put_again_counts_as_new(blobs: Blobs) -> None:

@@ -153,41 +153,6 @@ def in_child(work: "object") -> int:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_what_a_forked_child_writes_outlasts_its_parent(database: Database) -> None:
-    """A child that wrote under the inherited locks would write to a log that is deleted."""
-    say(database, "before")
-    go_on, parent_closed = os.pipe()
-
-    def work() -> None:
-        say(database, "child")
-        os.read(go_on, 1)
-        say(database, "later")
-
-    child = in_child(work)
-    say(database, "parent")
-    deadline = time.monotonic() + 10
-    while "child" not in words(database) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    database.close()
-    os.write(parent_closed, b"x")
-    _, status = os.waitpid(child, 0)
-    assert status == 0
-    assert words(database) == ["before", "child", "later", "parent"]
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_fork_inside_of_a_transaction_leaves_it_to_the_parent(database: Database) -> None:
-    with database.transaction() as db:
-        db.execute("INSERT INTO words VALUES ('mine')")
-        child = os.fork()
-        if not child:
-            os._exit(0 if database._connections._all()[0].connection is None else 1)
-        _, status = os.waitpid(child, 0)
-    assert status == 0
-    assert words(database) == ["mine"]
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_many_processes_may_create_the_store_at_once(tmp_path: Path) -> None:
     children = [
         in_child(lambda i=i: open_store(tmp_path / "new").sets.create(f"s{i}", [picture(i)]))
@@ -264,7 +229,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
         assert len(store.sets.pictures(store.sets.get("bottle"))) == 2
         assert store.jobs.list() == ()
         assert verify(store) == ()
-        assert list(store.folder.rglob("*.tmp")) == []
+        assert list(store.folder.rglob("*.partial")) == []
         ballast.unlink()
         assert len(store.sets.add("bottle", pictures(3)).shots) == 3
         store.jobs.add("folder", {"long": "x" * 1_000_000})

@@ -70,9 +70,9 @@ def test_every_acknowledged_write_outlasts_the_kill(
         time.sleep(seconds)
         for writer in writers:
             writer.kill()
-        told = [writer.communicate()[0].split(b"\n")[:-1] for writer in writers]
+        given = [writer.communicate()[0].split(b"\n")[:-1] for writer in writers]
         assert [writer.returncode for writer in writers] == [-signal.SIGKILL] * 2
-        lines = [[json.loads(line) for line in lines] for lines in ([first, *told[0]], told[1])]
+        lines = [[json.loads(line) for line in lines] for lines in ([first, *given[0]], given[1])]
         rounds.append(Expected.of(lines))
         written += rounds[-1].written
         with open_store(tmp_path) as store:

@@ -129,8 +129,8 @@ def test_the_log_has_the_newest_versions_first_without_their_shots(store: Store)
     store.sets.create("other", pictures(7))
     log = store.sets.log("bottle")
     for one, version in zip(log, reversed(store.sets.versions("bottle")), strict=True):
-        told = (version.version, version.created, version.note, version.origin, version.digest)
-        assert (one.version, one.created, one.note, one.origin, one.digest) == told
+        given = (version.version, version.created, version.note, version.origin, version.digest)
+        assert (one.version, one.created, one.note, one.origin, one.digest) == given
         assert one.shots == len(version.shots)
     assert store.sets.log("bottle", limit=2) == log[:2]
     assert store.sets.log("bottle", before=2) == log[2:]
@@ -184,8 +184,8 @@ def test_the_difference_of_two_versions(store: Store) -> None:
     store.sets.add("bottle", pictures(3))
     store.sets.drop("bottle", [picture_sha(1)])
     difference = store.sets.diff("bottle", 1, 3)
-    told = [[s.name for s in part] for part in vars(difference).values()]
-    assert told == [["3.png"], ["1.png"], ["2.png"]]
+    given = [[s.name for s in part] for part in vars(difference).values()]
+    assert given == [["3.png"], ["1.png"], ["2.png"]]
     back = store.sets.diff("bottle", 3, 1)
     assert (back.added, back.removed) == (difference.removed, difference.added)
 
@@ -305,7 +305,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_store_as_it_was(
     assert len(calls) == step + 1
     assert store.sets.versions("bottle") == (before,)
     assert verify(store) == ()
-    assert list(store.folder.rglob("*.tmp")) == []
+    assert list(store.folder.rglob("*.partial")) == []
     assert len(store.sets.add("bottle", pictures(2, 3, 4, 5)).shots) == 5
 
 
@@ -392,18 +392,18 @@ def test_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
             code = 1
             try:
                 with open_store(tmp_path) as store:
-                    told = [
+                    given = [
                         store.sets.add("bottle", pictures(100 * (n + 1) + i)).version
                         for i in range(10)
                     ]
-                (tmp_path / f"{n}.json").write_text(json.dumps(told))
+                (tmp_path / f"{n}.json").write_text(json.dumps(given))
                 code = 0
             finally:
                 os._exit(code)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
-    told = [v for n in range(8) for v in json.loads((tmp_path / f"{n}.json").read_text())]
-    assert sorted(told) == list(range(2, 82))
+    given = [v for n in range(8) for v in json.loads((tmp_path / f"{n}.json").read_text())]
+    assert sorted(given) == list(range(2, 82))
     with open_store(tmp_path) as store:
         expected = [0, *(100 * (n + 1) + i for n in range(8) for i in range(10))]
         shots = store.sets.get("bottle").shots

@@ -413,6 +413,7 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("shots", 0, "height", to=99), "not the image it is said to be"),
         (twice, "or one twice"),
         (change("shots", to=7), "damaged"),
+        (change("shots", to=[7] * 300_000), "shots.0: "),
         (change("feedback", 0, "id", to="x"), "no id"),
         (change("feedback", 1, "shot", to=None), "nothing else has one"),
         (change("feedback", 1, "kind", to="false_alarm"), "nothing else has one"),

@@ -126,10 +126,10 @@ def test_damaged_pages_are_findings_and_no_traceback(full: Store) -> None:
 
 def test_what_nothing_names_is_told_apart_and_is_no_fault(full: Store) -> None:
     orphan = full.blobs.put(b"of a write that was killed")
-    temporary = full.blobs.path(orphan).with_name("half.tmp")
+    temporary = full.blobs.path(orphan).with_name("half.partial")
     temporary.write_bytes(b"half")
     assert verify(full) == ()
-    assert {finding.what for finding in orphans(full)} == {orphan, "half.tmp"}
+    assert {finding.what for finding in orphans(full)} == {orphan, "half.partial"}
     assert {finding.kind for finding in orphans(full)} == {"orphan"}
 
 

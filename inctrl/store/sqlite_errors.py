@@ -15,7 +15,7 @@ LITTLE = 1_000_000
 
 
 @contextlib.contextmanager
-def told_sqlite(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite refuses into one line; a broken constraint stays what it is (a bug)."""
     try:
         yield
