@@ -8,10 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-REFERENCE = r"^[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$"
-Name = Annotated[str, Field(pattern=NAME, examples=["bottle-cap"])]
-Reference = Annotated[str, Field(pattern=REFERENCE, examples=["bottle-cap", "bottle-cap@2"])]
 Verdict = Literal["normal", "anomalous", "undecided"]
 MapFormat = Literal["png", "npz", "overlay"]
 

@@ -4,8 +4,9 @@ import re
 import unicodedata
 
 from inctrl.errors import UsageError
+from inctrl.files import names
 
-SET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SET_NAME = re.compile(names.SET)
 LONGEST = 200
 """Characters kept of the name of an image."""
 

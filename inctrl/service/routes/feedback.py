@@ -4,10 +4,10 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, UploadFile
-from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import finite
+from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
@@ -19,14 +19,12 @@ from inctrl.service.requests import (
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import NAME, FeedbackPage, FeedbackReply
+from inctrl.service.schemas import FeedbackPage, FeedbackReply
 from inctrl.service.workbench import Adjusted
 from inctrl.store import FeedbackRow
 
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"], route_class=FormRoute)
 Kind = Literal["false_alarm", "defect"]
-ID = r"^[0-9a-f]{32}$"
-FeedbackId = Annotated[str, PathParameter(pattern=ID)]
 
 
 @router.post("", status_code=201, response_model=FeedbackReply)
@@ -34,7 +32,7 @@ async def give_feedback(
     request: Request,
     bench: Bench,
     kind: Annotated[Kind, Form()],
-    name: Annotated[str, Form(alias="set", pattern=NAME)],
+    name: Annotated[SetName, Form(alias="set")],
     image: UploadFile,
     note: Note = "",
     idempotency_key: IdempotencyKey = None,
@@ -62,9 +60,9 @@ async def give_feedback(
 @router.get("")
 def list_feedback(
     bench: Bench,
-    name: Annotated[str, Query(alias="set", pattern=NAME)],
-    after: Annotated[str | None, Query(pattern=ID)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    name: Annotated[SetName, Query(alias="set")],
+    after: RowId | None = None,
+    limit: PageSize = 50,
 ) -> FeedbackPage:
     """The feedback on a set, the newest first."""
     found = bench.store.feedback.newest(name, after, limit + 1)
@@ -73,13 +71,13 @@ def list_feedback(
 
 
 @router.get("/{id}")
-def show_feedback(bench: Bench, id: FeedbackId) -> FeedbackReply:
+def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """One remark."""
     return feedback_reply(bench.store.feedback.get(id))
 
 
 @router.post("/{id}/undo")
-async def undo_feedback(bench: Bench, id: FeedbackId) -> FeedbackReply:
+async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """Take it back: a version without the image, or a limit without the defect."""
     adjusted = await bench.undo(id)
     return adjusted_reply(bench.store.feedback.get(id), adjusted)

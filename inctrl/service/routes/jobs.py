@@ -8,6 +8,7 @@ from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile
+from inctrl.service.fields import JobId, PageSize
 from inctrl.service.jobs.runner import JobRunner
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob, read_spec
 from inctrl.service.jobs.views import JobView
@@ -25,7 +26,6 @@ from inctrl.service.workbench import Workbench
 from inctrl.store import JobRow, JobState
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
-JobId = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 FILE_TYPES = {".html": "text/html", ".json": "application/json", ".csv": "text/csv"}
 """Everything else is handed out as bytes to be saved."""
 REPORT_POLICY = (
@@ -77,7 +77,7 @@ def list_jobs(
     bench: Bench,
     state: JobState | None = None,
     after: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> JobPage:
     """The newest first."""
     found = bench.store.jobs.list(state, after, limit + 1)

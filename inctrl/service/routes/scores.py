@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi import Path as PathParameter
 
 from inctrl.service.answers import finite
+from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.requests import Bench
-from inctrl.service.schemas import NAME, ScorePage, ScoreReply
+from inctrl.service.schemas import ScorePage, ScoreReply
 from inctrl.store import ScoreRecord
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"])
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"])
 @router.get("")
 def list_scores(
     bench: Bench,
-    name: Annotated[str | None, Query(alias="set", pattern=NAME)] = None,
+    name: Annotated[SetName | None, Query(alias="set")] = None,
     after: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> ScorePage:
     """The newest first, of one set if asked."""
     found = bench.store.history.list(name, after, limit)
@@ -26,9 +26,7 @@ def list_scores(
 
 
 @router.get("/{id}")
-def show_score(
-    bench: Bench, id: Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
-) -> ScoreReply:
+def show_score(bench: Bench, id: RowId) -> ScoreReply:
     """One score, with its limit, its set version and the identity of the model."""
     return score_reply(bench.store.history.get(id))
 
