@@ -80,7 +80,7 @@ def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
 async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """Take it back: a version without the image, or a limit without the defect."""
     adjusted = await bench.undo(id)
-    return adjusted_reply(bench.store.feedback.get(id), adjusted)
+    return adjusted_reply(await asyncio.to_thread(bench.store.feedback.get, id), adjusted)
 
 
 def feedback_reply(row: FeedbackRow) -> FeedbackReply:
