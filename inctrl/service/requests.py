@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from inctrl.errors import UsageError
 from inctrl.service.admission import Ticket
+from inctrl.service.error_replies import ClientGone, TooLarge
 from inctrl.service.fields import Alpha
 from inctrl.service.http.forms import one_line
 from inctrl.service.http.limits import Limits
 from inctrl.service.models import Choice
-from inctrl.service.refusals import ClientGone, TooLarge
 from inctrl.service.workbench import Upload, Workbench
 from inctrl.store import Reply
 

@@ -13,8 +13,8 @@ from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
 from inctrl.service.engine import Engine
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.models import Choice, Models
-from inctrl.service.refusals import TooLarge
 from inctrl.service.sandbox.decoding import Decoders
 from inctrl.service.sandbox.importing import Importer
 from inctrl.service.settings import Settings

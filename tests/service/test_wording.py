@@ -8,7 +8,7 @@ import pytest
 from live import Live, files, live, picture, png
 
 import inctrl
-from inctrl.service.refusals import WORDS
+from inctrl.service.error_replies import WORDS
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile
 from inctrl.service.fields import JobId, PageSize
-from inctrl.service.jobs.runner import JobRunner
+from inctrl.service.jobs.runner import JobRunner, JobView
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob, read_spec
-from inctrl.service.jobs.views import JobView
 from inctrl.service.requests import Bench, IdempotencyKey, once, told
 from inctrl.service.schemas import (
     DataReply,

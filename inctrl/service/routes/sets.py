@@ -6,9 +6,9 @@ from fastapi import APIRouter, Form, Header, Query, Request
 from starlette.responses import Response
 
 from inctrl.service.answers import difference_reply, set_reply, shown_png, version_summary
+from inctrl.service.error_replies import Outdated
 from inctrl.service.fields import Digest, PageSize, SetName, VersionNumber
 from inctrl.service.http.forms import FormRoute
-from inctrl.service.refusals import Outdated
 from inctrl.service.requests import (
     Bench,
     Files,
