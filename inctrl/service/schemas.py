@@ -4,18 +4,27 @@ Sizes are pixels of the original image, right and bottom excluded; times are ISO
 number that does not exist (a limit without shots) is null. Nothing names a path of the server.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Verdict = Literal["normal", "anomalous", "undecided"]
 MapFormat = Literal["png", "npz", "overlay"]
 
 
-class Schema(BaseModel):
-    """Base of all: replies are values."""
+def finite(value: float | None) -> float | None:
+    """JSON has no infinity: a limit that does not exist is null."""
+    return value if value is not None and math.isfinite(value) else None
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+Finite = Annotated[float | None, BeforeValidator(finite)]
+
+
+class Schema(BaseModel):
+    """Base of all: replies are values, made of keywords or of an object that has their fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
 class Problem(Schema):
@@ -152,11 +161,11 @@ class Scored(Schema):
     height: int
     width: int
     score: float
-    threshold: float | None
+    threshold: Finite
     p_value: float
     p_floor: float
     verdict: Verdict
-    pixel_limit: float | None
+    pixel_limit: Finite
     regions: list[RegionReply]
     evidence: EvidenceReply | None
     notes: list[str]
@@ -184,8 +193,8 @@ class LimitReply(Schema):
     `pixel` the map value from which a place counts as anomalous.
     """
 
-    threshold: float | None
-    calibrated: float | None
+    threshold: Finite
+    calibrated: Finite
     alpha: float
     method: str
     words: str
@@ -194,7 +203,7 @@ class LimitReply(Schema):
     normal_scores: list[float]
     defect_scores: list[float]
     low: float
-    pixel: float | None
+    pixel: Finite
     high: float
     warnings: list[str]
 
@@ -238,9 +247,9 @@ class ScoreReply(Schema):
     item: str
     query_sha256: str
     query_name: str
-    score: float | None
-    threshold: float | None
-    p_value: float | None
+    score: Finite
+    threshold: Finite
+    p_value: Finite
     verdict: Verdict
     identity: dict[str, Any]
     calibration: dict[str, Any]
@@ -265,7 +274,7 @@ class FeedbackReply(Schema):
     set: str
     sha256: str
     created: str
-    undone: bool
+    undone: Annotated[bool, BeforeValidator(bool)]
     version_before: int | None
     version_after: int | None
     threshold_before: float | None = None

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from inctrl.service.answers import finite
 from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
@@ -19,7 +18,7 @@ from inctrl.service.requests import (
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import FeedbackPage, FeedbackReply
+from inctrl.service.schemas import FeedbackPage, FeedbackReply, finite
 from inctrl.service.workbench import Adjusted
 from inctrl.store import FeedbackRow
 
@@ -66,14 +65,14 @@ def list_feedback(
 ) -> FeedbackPage:
     """The feedback on a set, the newest first."""
     found = bench.store.feedback.newest(name, after, limit + 1)
-    items = [feedback_reply(row) for row in found[:limit]]
+    items = [FeedbackReply.model_validate(row) for row in found[:limit]]
     return FeedbackPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
 @router.get("/{id}")
 def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """One remark."""
-    return feedback_reply(bench.store.feedback.get(id))
+    return FeedbackReply.model_validate(bench.store.feedback.get(id))
 
 
 @router.post("/{id}/undo")
@@ -83,21 +82,8 @@ async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     return adjusted_reply(await asyncio.to_thread(bench.store.feedback.get, id), adjusted)
 
 
-def feedback_reply(row: FeedbackRow) -> FeedbackReply:
-    return FeedbackReply(
-        id=row.id,
-        kind=row.kind,
-        set=row.set,
-        sha256=row.sha256,
-        created=row.created,
-        undone=row.undone is not None,
-        version_before=row.version_before,
-        version_after=row.version_after,
-    )
-
-
 def adjusted_reply(row: FeedbackRow, adjusted: Adjusted) -> FeedbackReply:
-    return feedback_reply(row).model_copy(
+    return FeedbackReply.model_validate(row).model_copy(
         update={
             "version_before": adjusted.before.version,
             "version_after": adjusted.after.version,

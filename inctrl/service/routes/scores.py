@@ -4,11 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from inctrl.service.answers import finite
 from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.requests import Bench
 from inctrl.service.schemas import ScorePage, ScoreReply
-from inctrl.store import ScoreRecord
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"])
 
@@ -22,21 +20,12 @@ def list_scores(
 ) -> ScorePage:
     """The newest first, of one set if asked."""
     found = bench.store.history.list(name, after, limit)
-    return ScorePage(items=[score_reply(one) for one in found.records], next_cursor=found.next)
+    return ScorePage(
+        items=[ScoreReply.model_validate(one) for one in found.records], next_cursor=found.next
+    )
 
 
 @router.get("/{id}")
 def show_score(bench: Bench, id: RowId) -> ScoreReply:
     """One score, with its limit, its set version and the identity of the model."""
-    return score_reply(bench.store.history.get(id))
-
-
-def score_reply(record: ScoreRecord) -> ScoreReply:
-    return ScoreReply.model_validate(
-        {
-            **vars(record),
-            "score": finite(record.score),
-            "threshold": finite(record.threshold),
-            "p_value": finite(record.p_value),
-        }
-    )
+    return ScoreReply.model_validate(bench.store.history.get(id))

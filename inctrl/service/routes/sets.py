@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Header, Query, Request
 from starlette.responses import Response
 
-from inctrl.service.answers import difference_reply, set_reply, shown_png, version_summary
+from inctrl.service.answers import difference_reply, set_reply, shown_png
 from inctrl.service.error_replies import Outdated
 from inctrl.service.fields import Digest, PageSize, SetName, VersionNumber
 from inctrl.service.http.forms import FormRoute
@@ -27,6 +27,7 @@ from inctrl.service.schemas import (
     SetReply,
     SetSummary,
     VersionPage,
+    VersionSummary,
 )
 from inctrl.service.workbench import Refusal
 from inctrl.store import SetVersion
@@ -45,17 +46,7 @@ def list_sets(
 ) -> SetPage:
     """The sets by name, each by its latest version."""
     found = bench.store.sets.list(after, limit + 1)
-    items = [
-        SetSummary(
-            name=one.name,
-            item=one.item,
-            version=one.version,
-            shots=one.shots,
-            created=one.created,
-            changed=one.changed,
-        )
-        for one in found[:limit]
-    ]
+    items = [SetSummary.model_validate(one) for one in found[:limit]]
     return SetPage(items=items, next_cursor=items[-1].name if len(found) > limit else None)
 
 
@@ -135,7 +126,7 @@ def list_versions(
 ) -> VersionPage:
     """The versions without their shots, the newest first."""
     found = bench.store.sets.log(name, after, limit + 1)
-    items = [version_summary(one) for one in found[:limit]]
+    items = [VersionSummary.model_validate(one) for one in found[:limit]]
     return VersionPage(items=items, next_cursor=items[-1].version if len(found) > limit else None)
 
 

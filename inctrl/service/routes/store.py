@@ -11,10 +11,9 @@ from inctrl.service.answers import WholeFile, set_reply
 from inctrl.service.fields import SetName
 from inctrl.service.http.forms import ArchiveRoute
 from inctrl.service.requests import Bench, told
-from inctrl.service.schemas import FindingReply, SetReply, VerifyReply
+from inctrl.service.schemas import SetReply, VerifyReply
 from inctrl.service.scratch import scratch
 from inctrl.store.transfer import export_set
-from inctrl.store.verify import Finding
 
 router = APIRouter(prefix="/v1", tags=["store"], route_class=ArchiveRoute)
 
@@ -60,12 +59,4 @@ async def verify_store(request: Request, bench: Bench) -> VerifyReply:
     This takes time where there is much.
     """
     faults, loose = await request.app.state.verifier.look(bench.store)
-    return VerifyReply(
-        clean=not faults,
-        faults=[_finding(one) for one in faults],
-        orphans=[_finding(one) for one in loose],
-    )
-
-
-def _finding(finding: Finding) -> FindingReply:
-    return FindingReply(kind=finding.kind, what=finding.what, detail=finding.detail)
+    return VerifyReply.model_validate({"clean": not faults, "faults": faults, "orphans": loose})
