@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
+from inctrl.service import adjustments
+from inctrl.service.adjustments import Adjusted
 from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
@@ -19,7 +21,6 @@ from inctrl.service.requests import (
     while_connected,
 )
 from inctrl.service.schemas import FeedbackPage, FeedbackReply, finite
-from inctrl.service.workbench import Adjusted
 from inctrl.store import FeedbackRow
 
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"], route_class=FormRoute)
@@ -44,9 +45,9 @@ async def give_feedback(
 
     async def act() -> Response:
         if kind == "false_alarm":
-            work = bench.false_alarm(name, sent[0], note)
+            work = adjustments.false_alarm(bench, name, sent[0], note)
         else:
-            work = bench.confirm_defect(name, sent[0])
+            work = adjustments.confirm_defect(bench, name, sent[0])
         adjusted = await while_connected(request, work)
         row = await asyncio.to_thread(bench.store.feedback.get, adjusted.id)
         reply = adjusted_reply(row, adjusted)
@@ -78,7 +79,7 @@ def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
 @router.post("/{id}/undo")
 async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """Take it back: a version without the image, or a limit without the defect."""
-    adjusted = await bench.undo(id)
+    adjusted = await adjustments.undo(bench, id)
     return adjusted_reply(await asyncio.to_thread(bench.store.feedback.get, id), adjusted)
 
 
