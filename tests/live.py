@@ -38,6 +38,7 @@ class Live:
     app: FastAPI
     backbone: Any
     server: DrainingServer
+    loop_thread: str
 
     @property
     def bench(self) -> Workbench:
@@ -110,7 +111,7 @@ def live(
                 assert time.monotonic() < until, "the service has not started in time"
                 time.sleep(0.005)
             port = server.servers[0].sockets[0].getsockname()[1]
-            running = Live(f"http://127.0.0.1:{port}", app, fake, server)
+            running = Live(f"http://127.0.0.1:{port}", app, fake, server, thread.name)
             if ready:
                 running.wait_ready()
             yield running

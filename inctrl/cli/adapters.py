@@ -10,8 +10,9 @@ from typing import Any
 from inctrl.cli.options import add_common_options
 from inctrl.cli.output import say
 from inctrl.errors import InvalidFile, UsageError
+from inctrl.files import names
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(names.ADAPTER)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:

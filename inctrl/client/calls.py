@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from inctrl.client.uploads import Image, uploads
 from inctrl.errors import NotStored, ServiceFailed, UsageError
-from inctrl.service.schemas import NAME
+from inctrl.files import names
 
 SLOW = 600.0
 """Seconds for what reads a whole store or archive."""
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID = re.compile(names.JOB)
 File = tuple[str, tuple[str, bytes]]
 Form = Mapping[str, str | float | None]
 
@@ -72,7 +72,7 @@ def once() -> dict[str, str | None]:
 
 def set_path(name: str, *below: object) -> str:
     """The path of a set; UsageError for what no set is called, so that no path is ever made up."""
-    if not re.search(NAME, name) or name.endswith("\n"):
+    if not re.fullmatch(names.SET, name):
         raise UsageError(f"{name[:80]!a} is no name of a set, such as 'bottle-cap'")
     return "/".join(["/v1/sets", name, *(quote(str(part), safe="") for part in below)])
 

@@ -10,8 +10,8 @@ from inctrl.page.events import on
 from inctrl.page.telling import plain
 from inctrl.page.uploads import read
 from inctrl.service.detection import Asked, detect
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice
-from inctrl.service.refusals import TooLarge
 from inctrl.service.workbench import Upload, Workbench
 
 

@@ -13,7 +13,9 @@ from inctrl.page.inputs import SAVED, Inputs
 from inctrl.page.inspection import Inspection
 from inctrl.page.telling import inform, told
 from inctrl.page.uploads import read
-from inctrl.service.workbench import Adjusted, Workbench
+from inctrl.service import adjustments
+from inctrl.service.adjustments import Adjusted
+from inctrl.service.workbench import Workbench
 from inctrl.store import SetVersion
 
 
@@ -98,19 +100,23 @@ class Acts:
     async def false_alarm(self, found: Inspection | None, chosen: int) -> Any:
         """Take the query among the normal images, as a new version."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
-        return await self._changed(await self._bench.false_alarm(name, upload), undoable=True)
+        return await self._changed(
+            await adjustments.false_alarm(self._bench, name, upload), undoable=True
+        )
 
     @told
     async def confirm(self, found: Inspection | None, chosen: int) -> Any:
         """Let the query serve the limit."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
-        return await self._changed(await self._bench.confirm_defect(name, upload), undoable=True)
+        return await self._changed(
+            await adjustments.confirm_defect(self._bench, name, upload), undoable=True
+        )
 
     @told
     async def take_back(self, _found: Inspection | None, last: str) -> Any:
         if not last:
             raise UsageError("there is nothing to undo")
-        return await self._changed(await self._bench.undo(last), undoable=False)
+        return await self._changed(await adjustments.undo(self._bench, last), undoable=False)
 
     async def _changed(self, done: Adjusted, *, undoable: bool) -> tuple[Any, ...]:
         sets = await asyncio.to_thread(self._inputs.sets, done.after.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Picture, develop
 from inctrl.reporting.pictures import thumbnail
-from inctrl.service.refusals import TooLarge
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.workbench import Upload, Workbench
 
 AT_ONCE = 2

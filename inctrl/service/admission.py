@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inctrl.errors import Busy, InctrlError
-from inctrl.service.refusals import refusal
+from inctrl.service.error_replies import refusal
 
 MARGIN = 0.7
 """Share of a deadline that the estimated wait may take: estimates err, and replies take time."""

@@ -2,8 +2,6 @@
 
 import base64
 import io
-import math
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +9,11 @@ import PIL.Image
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from inctrl import store
 from inctrl.images import Image
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer, overlay
 from inctrl.service.schemas import (
-    BoxReply,
     DifferenceReply,
     EvidenceReply,
     LimitReply,
@@ -27,13 +23,12 @@ from inctrl.service.schemas import (
     RegionReply,
     Scored,
     SetReply,
-    ShotReply,
     Unreadable,
-    VersionSummary,
+    finite,
 )
 from inctrl.service.workbench import Refusal
-from inctrl.store import Difference, SetVersion, Shot
-from inctrl.types import Box, Card, Evidence, Failure, Result
+from inctrl.store import Difference, SetVersion
+from inctrl.types import Card, Evidence, Failure, Result
 
 MEDIA_TYPES: dict[MapFormat, str] = {
     "overlay": "image/png",
@@ -64,15 +59,12 @@ def scored(
         height=height,
         width=width,
         score=result.score,
-        threshold=finite(result.threshold),
+        threshold=result.threshold,
         p_value=result.p_value,
         p_floor=result.p_floor,
         verdict=result.verdict,
-        pixel_limit=finite(result.pixel_limit),
-        regions=[
-            RegionReply(box=_box(region.box), peak=region.peak, area=region.area)
-            for region in result.regions
-        ],
+        pixel_limit=result.pixel_limit,
+        regions=[RegionReply.model_validate(region) for region in result.regions],
         evidence=_evidence(result.evidence, fitted),
         notes=list(result.notes),
         timing=dict(result.timing),
@@ -113,8 +105,8 @@ def scale_of(fitted: FittedInspector) -> Scale:
 def limit_of(fitted: FittedInspector) -> LimitReply:
     calibration = fitted.calibration
     return LimitReply(
-        threshold=finite(calibration.threshold),
-        calibrated=finite(calibration.calibrated),
+        threshold=calibration.threshold,
+        calibrated=calibration.calibrated,
         alpha=calibration.alpha,
         method=calibration.method,
         words=calibration.limit_words,
@@ -123,7 +115,7 @@ def limit_of(fitted: FittedInspector) -> LimitReply:
         normal_scores=list(calibration.scores),
         defect_scores=list(calibration.defects),
         low=calibration.map_low,
-        pixel=finite(calibration.pixel_limit),
+        pixel=calibration.pixel_limit,
         high=finite(calibration.map_high) or 0.0,
         warnings=list(calibration.warnings),
     )
@@ -135,52 +127,17 @@ def model_of(card: Card) -> ModelReply:
 
 
 def set_reply(version: SetVersion, refused: tuple[Refusal, ...] = ()) -> SetReply:
-    return SetReply(
-        name=version.name,
-        version=version.version,
-        item=version.item,
-        shots=[shot_reply(shot) for shot in version.shots],
-        created=version.created,
-        note=version.note,
-        origin=version.origin,
-        digest=version.digest,
-        refused=refusals(refused),
-    )
-
-
-def version_summary(version: store.VersionSummary) -> VersionSummary:
-    return VersionSummary(
-        version=version.version,
-        shots=version.shots,
-        created=version.created,
-        note=version.note,
-        origin=version.origin,
-        digest=version.digest,
-    )
+    return SetReply.model_validate(version).model_copy(update={"refused": refusals(refused)})
 
 
 def difference_reply(name: str, before: int, after: int, found: Difference) -> DifferenceReply:
-    return DifferenceReply(
-        name=name,
-        before=before,
-        after=after,
-        added=[shot_reply(shot) for shot in found.added],
-        removed=[shot_reply(shot) for shot in found.removed],
-        kept=[shot_reply(shot) for shot in found.kept],
+    return DifferenceReply.model_validate(
+        {"name": name, "before": before, "after": after, **vars(found)}
     )
 
 
-def shot_reply(shot: Shot) -> ShotReply:
-    return ShotReply(sha256=shot.sha256, name=shot.name, height=shot.height, width=shot.width)
-
-
 def refusals(refused: tuple[Refusal, ...]) -> list[Refused]:
-    return [Refused(name=one.name, error=one.error) for one in refused]
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinity: a limit that does not exist is null."""
-    return value if math.isfinite(value) else None
+    return [Refused.model_validate(one) for one in refused]
 
 
 def shown_png(image: Image, longest: int | None = None) -> bytes:
@@ -195,19 +152,8 @@ def shown_png(image: Image, longest: int | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def _box(box: Box) -> BoxReply:
-    return BoxReply(**asdict(box))
-
-
 def _evidence(evidence: Evidence | None, fitted: FittedInspector) -> EvidenceReply | None:
     if evidence is None:
         return None
-    return EvidenceReply(
-        query_box=_box(evidence.query_box),
-        shot=evidence.shot,
-        shot_name=evidence.shot_name,
-        shot_sha256=fitted.shots[evidence.shot].sha256,
-        shot_box=_box(evidence.shot_box),
-        distance=evidence.distance,
-        normal_distance=evidence.normal_distance,
-    )
+    sha256 = fitted.shots[evidence.shot].sha256
+    return EvidenceReply.model_validate({**vars(evidence), "shot_sha256": sha256})

@@ -15,8 +15,8 @@ from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Ticket
 from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
 from inctrl.service.engine import Expired
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice
-from inctrl.service.refusals import TooLarge
 from inctrl.service.schemas import Detection, LimitReply, MapFormat, ModelReply, Scored
 from inctrl.service.workbench import Prepared, Upload, Workbench
 from inctrl.store import ScoreRecord

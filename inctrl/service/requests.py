@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from inctrl.errors import UsageError
 from inctrl.service.admission import Ticket
+from inctrl.service.error_replies import ClientGone, TooLarge
+from inctrl.service.fields import Alpha
 from inctrl.service.http.forms import one_line
 from inctrl.service.http.limits import Limits
 from inctrl.service.inspectors import Choice
-from inctrl.service.refusals import ClientGone, TooLarge
 from inctrl.service.workbench import Upload, Workbench
 from inctrl.store import Reply
 
@@ -36,7 +37,7 @@ Bench = Annotated[Workbench, Depends(workbench_of)]
 async def chosen(
     detector: Annotated[str | None, Form(max_length=64)] = None,
     adapter: Annotated[str | None, Form(max_length=64)] = None,
-    alpha: Annotated[float | None, Form(gt=0, le=0.5)] = None,
+    alpha: Annotated[Alpha | None, Form()] = None,
 ) -> Choice:
     """The detector that a form asks for."""
     return Choice(detector or None, adapter or None, alpha)

@@ -4,22 +4,27 @@ Sizes are pixels of the original image, right and bottom excluded; times are ISO
 number that does not exist (a limit without shots) is null. Nothing names a path of the server.
 """
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-REFERENCE = r"^[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$"
-Name = Annotated[str, Field(pattern=NAME, examples=["bottle-cap"])]
-Reference = Annotated[str, Field(pattern=REFERENCE, examples=["bottle-cap", "bottle-cap@2"])]
 Verdict = Literal["normal", "anomalous", "undecided"]
 MapFormat = Literal["png", "npz", "overlay"]
 
 
-class Schema(BaseModel):
-    """Base of all: replies are values."""
+def finite(value: float | None) -> float | None:
+    """JSON has no infinity: a limit that does not exist is null."""
+    return value if value is not None and math.isfinite(value) else None
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+Finite = Annotated[float | None, BeforeValidator(finite)]
+
+
+class Schema(BaseModel):
+    """Base of all: replies are values, made of keywords or of an object that has their fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
 class Problem(Schema):
@@ -156,11 +161,11 @@ class Scored(Schema):
     height: int
     width: int
     score: float
-    threshold: float | None
+    threshold: Finite
     p_value: float
     p_floor: float
     verdict: Verdict
-    pixel_limit: float | None
+    pixel_limit: Finite
     regions: list[RegionReply]
     evidence: EvidenceReply | None
     notes: list[str]
@@ -188,8 +193,8 @@ class LimitReply(Schema):
     `pixel` the map value from which a place counts as anomalous.
     """
 
-    threshold: float | None
-    calibrated: float | None
+    threshold: Finite
+    calibrated: Finite
     alpha: float
     method: str
     words: str
@@ -198,7 +203,7 @@ class LimitReply(Schema):
     normal_scores: list[float]
     defect_scores: list[float]
     low: float
-    pixel: float | None
+    pixel: Finite
     high: float
     warnings: list[str]
 
@@ -243,9 +248,9 @@ class ScoreReply(Schema):
     item: str
     query_sha256: str
     query_name: str
-    score: float | None
-    threshold: float | None
-    p_value: float | None
+    score: Finite
+    threshold: Finite
+    p_value: Finite
     verdict: Verdict
     identity: dict[str, Any]
     calibration: dict[str, Any]
@@ -270,7 +275,7 @@ class FeedbackReply(Schema):
     set: str
     sha256: str
     created: str
-    undone: bool
+    undone: Annotated[bool, BeforeValidator(bool)]
     version_before: int | None
     version_after: int | None
     threshold_before: float | None = None

@@ -2,19 +2,18 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from inctrl.errors import Conflict, UnreadableImage, UsageError
+from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
 from inctrl.service.engine import Engine
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice, Inspectors
-from inctrl.service.refusals import TooLarge
 from inctrl.service.sandbox.decoding import Decoders
 from inctrl.service.sandbox.importing import Importer
 from inctrl.service.settings import Settings
@@ -57,51 +56,8 @@ class Prepared:
     refused: tuple[Refusal, ...] = ()
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An image as the latest version of a set judges it; its blob is kept, its pixels are not."""
-
-    before: SetVersion
-    kept: KeptShots
-    score: float
-    threshold: float
-
-    @property
-    def sha256(self) -> str:
-        return self.kept.shots[0].sha256
-
-
-@dataclass(frozen=True)
-class Adjusted:
-    """What feedback, or its undoing, did to a set.
-
-    score   of the image before, by which it was judged; NaN for an undoing
-    """
-
-    id: str
-    before: SetVersion
-    after: SetVersion
-    threshold_before: float
-    threshold_after: float
-    score: float
-
-    @property
-    def words(self) -> str:
-        """It in a sentence."""
-        old, new = f"{self.threshold_before:.4f}", f"{self.threshold_after:.4f}"
-        limit = (
-            f"the limit stays at {old}" if old == new else f"the limit moves from {old} to {new}"
-        )
-        if self.before.version != self.after.version:
-            name = f"{self.after.name}@{self.after.version}"
-            return f"{name} has {len(self.after.shots)} shots; {limit}"
-        if old == new and not math.isnan(self.score) and self.score <= self.threshold_after:
-            return f"{limit}: the image scores like a normal one ({self.score:.4f})"
-        return limit
-
-
 class Workbench:
-    """Sets, detection and feedback over one store and one engine."""
+    """Sets and detection over one store and one engine; for feedback see `adjustments`."""
 
     def __init__(
         self,
@@ -164,7 +120,7 @@ class Workbench:
 
         async def one(upload: Upload) -> KeptShots | Refusal:
             try:
-                async with self._aside, self._decoded(upload) as picture:
+                async with self._aside, self.decoded(upload) as picture:
                     return await asyncio.to_thread(self.store.sets.keep, [picture])
             except UnreadableImage as error:
                 return Refusal(upload.name, str(error))
@@ -232,67 +188,6 @@ class Workbench:
         """A version by NAME or NAME@N; NotStored where there is none."""
         return await asyncio.to_thread(self.store.sets.get, *parse_reference(reference))
 
-    async def false_alarm(self, name: str, upload: Upload, note: str = "") -> Adjusted:
-        """Take a query among the normals of a set, as a new version.
-
-        Told again it changes nothing, and gives what it did the first time.
-        """
-        judged = await self._judged(name, upload)
-        sets, feedback = self.store.sets, self.store.feedback
-
-        def commit() -> tuple[str, SetVersion, SetVersion]:
-            with self.store.database.transaction():
-                before = judged.before
-                after = sets.add(
-                    name, judged.kept, note=note, origin="false_alarm", base=before.version
-                )
-                id = feedback.record(name, judged.sha256, before.version, after.version)
-                row = feedback.get(id)
-                if row.version_before != before.version:  # that of the first time
-                    before = sets.get(name, row.version_before)
-                    after = sets.get(name, row.version_after)
-                return id, before, after
-
-        id, before, after = await asyncio.to_thread(commit)
-        threshold = judged.threshold if before == judged.before else await self._threshold(before)
-        return Adjusted(id, before, after, threshold, await self._threshold(after), judged.score)
-
-    async def confirm_defect(self, name: str, upload: Upload) -> Adjusted:
-        """Let a defect count for the limit of a set, and for nothing else."""
-        judged = await self._judged(name, upload)
-        before = judged.before
-        id = await asyncio.to_thread(self.store.feedback.confirm, name, judged.kept)
-        threshold = await self._threshold(before)
-        return Adjusted(id, before, before, judged.threshold, threshold, judged.score)
-
-    async def undo(self, id: str) -> Adjusted:
-        """Take feedback back: a version without the image, or a limit without the defect."""
-        remark = await asyncio.to_thread(self.store.feedback.get, id)
-        if remark.undone:
-            raise Conflict(f"feedback {id!r} has been undone already")
-        seen = await self.version(remark.set)
-        threshold = await self._threshold(seen)
-
-        def commit() -> tuple[SetVersion, SetVersion]:
-            with self.store.database.transaction():
-                self.store.feedback.undo(id)
-                latest = self.store.sets.get(remark.set)
-                known = {shot.sha256 for shot in latest.shots}
-                made = remark.version_before != remark.version_after
-                if remark.kind == "defect" or not made or remark.sha256 not in known:
-                    return latest, latest
-                if len(known) == 1:
-                    raise Conflict(
-                        f"this is the only image left in set {remark.set!r}; add another normal "
-                        "image before, or remove the set"
-                    )
-                return latest, self.store.sets.drop(remark.set, [remark.sha256], origin="undo")
-
-        before, after = await asyncio.to_thread(commit)
-        if before != seen:  # somebody has changed the set meanwhile
-            threshold = await self._threshold(before)
-        return Adjusted(id, before, after, threshold, await self._threshold(after), float("nan"))
-
     async def shot(self, name: str, version: int, sha256: str, deal: Callable[[Image], T]) -> T:
         """What `deal` makes of a shot; one of more than 8 bits is in the window of its version."""
 
@@ -306,24 +201,13 @@ class Workbench:
             return await asyncio.to_thread(dealt)
 
     @contextlib.asynccontextmanager
-    async def _decoded(self, upload: Upload) -> AsyncIterator[Picture]:
+    async def decoded(self, upload: Upload) -> AsyncIterator[Picture]:
         """An image for as long as it is needed; of large ones there is one at a time."""
         async with self._places:
             picture = (await self.decoders.decode(upload.data, upload.name)).picture
             alone = self._large if picture.pixels.size > LARGE else contextlib.nullcontext()
             async with alone:
                 yield picture
-
-    async def _judged(self, name: str, upload: Upload) -> Judged:
-        """An image by the latest version of a set."""
-        version = await self.version(name)
-        fitted = await self.fitted(version, Choice())
-        async with self._decoded(upload) as picture:
-            result = await self.engine.inspect(fitted, picture, float("inf"))
-            if isinstance(result, Failure):
-                raise UnreadableImage(result.error)
-            kept = await asyncio.to_thread(self.store.sets.keep, [picture])
-        return Judged(version, kept, result.score, fitted.calibration.threshold)
 
     def _ready(self, reference: str, choice: Choice) -> tuple[SetVersion, FittedInspector | None]:
         """A version, and what is in memory of it: one look at the store, on one thread."""
@@ -333,9 +217,6 @@ class Workbench:
 
     async def _made(self, version: SetVersion, choice: Choice, deadline: float) -> FittedInspector:
         return await self.engine.call(lambda: self.inspectors.registered(version, choice), deadline)
-
-    async def _threshold(self, version: SetVersion) -> float:
-        return (await self.fitted(version, Choice())).calibration.threshold
 
     async def _one(
         self,

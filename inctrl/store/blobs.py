@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from inctrl.errors import InvalidFile
+from inctrl.files.names import SHA256
 from inctrl.files.private import FILE, private_folder
 from inctrl.files.whole import PARTIAL, sync_folder, write_file, writing
-from inctrl.store.names import SHA256
 
 ORPHAN_SECONDS = 3600.0
 """Age from which a blob that no row names, or a temporary file, belongs to no write under way."""

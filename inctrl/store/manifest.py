@@ -14,9 +14,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, FailFast, Field, ValidationError, model_validator
 
 from inctrl.errors import InvalidFile, UsageError
+from inctrl.files.names import ID, SHA256
 from inctrl.files.plain import document
 from inctrl.store.feedback import FeedbackRow, Kind
-from inctrl.store.names import ID, SHA256, image_name, parse_name, plain_words
+from inctrl.store.names import image_name, parse_name, plain_words
 from inctrl.store.records import SetRecord, ShotRecord, VersionRecord
 from inctrl.store.shots import Shot
 from inctrl.store.versions import LONGEST_NOTE, Origin

@@ -1,28 +1,18 @@
-"""Names: of sets and files, strictly; of images and items, whatever of them is harmless.
-
-The patterns are those of a whole name, without anchors: `re.fullmatch(SET_NAME, text)`.
-"""
+"""Names: of sets and files, strictly; of images and items, whatever of them is harmless."""
 
 import re
 import unicodedata
 
 from inctrl.errors import UsageError
+from inctrl.files import names
 
-SET_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
-"""Also that of a token."""
-SET_REFERENCE = rf"{SET_NAME}(@[1-9][0-9]{{0,8}})?"
-ADAPTER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-JOB_ID = r"[A-Za-z0-9_-]{1,64}"
-SHA256 = r"[0-9a-f]{64}"
-ID = r"[0-9a-f]{32}"
-"""Of a score or of feedback."""
 LONGEST = 200
 """Characters kept of the name of an image."""
 
 
 def parse_name(text: str) -> str:
     """The name of a set, or UsageError."""
-    if not re.fullmatch(SET_NAME, text):
+    if not re.fullmatch(names.SET, text):
         raise UsageError(
             f"{_shown(text)} is no name of a set; use 1 to 64 of a-z 0-9 . _ - and begin with a "
             "letter or digit"

@@ -1,5 +1,6 @@
 """Feedback over HTTP: what a false alarm and a confirmed defect do to a set, and undoing it."""
 
+import threading
 from collections.abc import Iterator
 from unittest import mock
 
@@ -212,3 +213,53 @@ def test_remarks_on_what_is_not_there_are_refused(client: Client) -> None:
         client.confirm_defect("seen", b"no image")
     assert list(client.feedback("seen")) == []
     assert client.set("seen").version == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/feedback/{id}/undo"),
+        ("POST", "/v1/jobs/{id}/cancel"),
+        ("POST", "/v1/jobs/{id}/resume"),
+        *[
+            ("GET", path)
+            for path in (
+                "/v1/feedback?set=loop",
+                "/v1/feedback/{id}",
+                "/v1/sets",
+                "/v1/sets/loop",
+                "/v1/sets/loop/versions",
+                "/v1/sets/loop/versions/1",
+                "/v1/sets/loop/versions/1/images/{sha256}",
+                "/v1/sets/loop/diff?before=1&after=1",
+                "/v1/sets/loop/export",
+                "/v1/scores",
+                "/v1/scores/{id}",
+                "/v1/jobs",
+                "/v1/jobs/{id}",
+                "/v1/models",
+                "/v1/verify",
+                "/metrics",
+            )
+        ],
+    ],
+)
+def test_no_route_reads_the_store_on_the_event_loop(
+    service: Live, client: Client, method: str, path: str
+) -> None:
+    """A store that is busy or slow would hold up everybody else's requests."""
+    if "loop" not in {one.name for one in client.sets()}:
+        client.create_set("loop", SHOTS)
+    remark = client.confirm_defect("loop", ODD)
+    path = path.format(id=remark.id, sha256=client.set("loop").shots[0].sha256)
+    database, readers = service.bench.store.database, set[str]()
+    lent = database._connections.lent
+
+    def noting() -> object:
+        readers.add(threading.current_thread().name)
+        return lent()
+
+    with mock.patch.object(database._connections, "lent", noting), service.http() as http:
+        http.request(method, path)
+    assert readers
+    assert service.loop_thread not in readers

@@ -65,6 +65,22 @@ def test_a_folder_is_inspected_with_the_scores_of_a_detection(client: Client) ->
     assert job.id in {one.id for one in client.jobs("succeeded")}
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"kind": "folder", "data": "incoming", "set": "gravel"},
+        {"kind": "evaluate", "data": ["incoming"]},
+    ],
+)
+def test_a_job_takes_no_alpha_that_a_detection_would_refuse(
+    service: Live, job: dict[str, object]
+) -> None:
+    with service.http() as http:
+        reply = http.post("/v1/jobs", json={**job, "alpha": 0.7})
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
+    assert reply.json()["detail"].endswith("alpha: Input should be less than or equal to 0.5")
+
+
 def test_a_folder_is_inspected_as_the_service_itself_would(tmp_path: Path) -> None:
     """By its detector and its limit, which the row then tells; a request's own go before them."""
     shutil.copytree(DEMOS / "gravel" / "query", tmp_path / "data" / "incoming")

@@ -9,9 +9,9 @@ from jobwork import made_root, open_jobs, runner_of
 from inctrl.errors import NotStored
 from inctrl.service.jobs import EvaluateJob
 from inctrl.service.jobs import folder as job_folder
+from inctrl.service.jobs.attempt import Hiding
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.follow import MOST_STEPS, Follower
-from inctrl.service.jobs.hiding import Hiding
 from inctrl.store.jobs import Jobs
 
 

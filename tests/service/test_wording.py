@@ -12,7 +12,7 @@ from live import Live, files, live, picture, png
 import inctrl
 from inctrl.cli import main
 from inctrl.errors import Fix
-from inctrl.service import refusals
+from inctrl.service import error_replies
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def http(service: Live) -> Iterator[httpx2.Client]:
 
 def test_each_face_words_every_fix() -> None:
     fixes = set(get_args(Fix))
-    assert set(refusals.FIXES) == set(main.FIXES) == fixes
-    assert not any("--" in words for words in refusals.FIXES.values())
+    assert set(error_replies.FIXES) == set(main.FIXES) == fixes
+    assert not any("--" in words for words in error_replies.FIXES.values())
 
 
 def test_the_rooms_below_speak_of_no_option() -> None:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
+from inctrl.files import names
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(names.TOKEN)
 PARAMETERS = re.compile(r"scrypt,n=(\d{1,6}),r=(\d{1,2}),p=(\d)")
 COST, BLOCK, PARALLEL = 2**14, 8, 1
 LARGEST = 2**17 * 8  # n * r: a damaged line must not take gigabytes

@@ -13,8 +13,8 @@ from inctrl.service.jobs.folder import ResultFile as ResultFile
 from inctrl.service.jobs.follow import Progress as Progress
 from inctrl.service.jobs.follow import Seen as Seen
 from inctrl.service.jobs.runner import JobRunner as JobRunner
+from inctrl.service.jobs.runner import JobView as JobView
 from inctrl.service.jobs.specs import EvaluateJob as EvaluateJob
 from inctrl.service.jobs.specs import FolderJob as FolderJob
 from inctrl.service.jobs.specs import JobSpec as JobSpec
 from inctrl.service.jobs.specs import TrainJob as TrainJob
-from inctrl.service.jobs.views import JobView as JobView

@@ -13,10 +13,9 @@ from typing import Literal
 
 from inctrl.errors import InctrlError, NotStored
 from inctrl.files.lock import lock
-from inctrl.service.jobs.dataroot import opened
+from inctrl.service.jobs.dataroot import existing_root
 from inctrl.service.jobs.folder import ID, UNDONE, JobFolder
-from inctrl.service.jobs.hiding import Hiding
-from inctrl.service.jobs.process import POLL, Child
+from inctrl.service.jobs.process import POLL, JobProcess
 from inctrl.service.jobs.specs import (
     EvaluateJob,
     FolderJob,
@@ -35,7 +34,28 @@ LOOK = 1.0
 PARTIAL, STOPPED = 4, (-15, 128 + 15)
 """Exit codes: some inputs failed and the report says which; the process was asked to leave."""
 SAID = re.compile(r"^inctrl(?: [a-z]+)*: (?:error: )?(.+)$", re.MULTILINE)
+_ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^/\s'\"<>|:;,()]+/)+")
+"""The folders of an absolute path; of an address (http://...) nothing."""
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 logger = logging.getLogger("inctrl")
+
+
+class Hiding:
+    """Takes known folders off paths, and of all other absolute paths leaves the last part."""
+
+    def __init__(self, known: Mapping[Path, str]) -> None:
+        """`known` says what stands for a folder: `.` where paths in it are told from it on."""
+        forms = {form: word for p, word in known.items() for form in (p, p.resolve())}
+        # Of a root folder there is nothing to hide.
+        both = {str(form): word for form, word in forms.items() if len(form.parts) > 1}
+        self._known = sorted(both.items(), key=lambda pair: -len(pair[0]))
+
+    def __call__(self, text: str) -> str:
+        for folder, word in self._known:
+            inside = "" if word == "." else f"{word}/"
+            text = text.replace(f"{folder}/", inside)
+            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", word, text)
+        return _CONTROLS.sub(" ", _ABSOLUTE.sub(".../", text))
 
 
 @dataclass(frozen=True)
@@ -135,7 +155,7 @@ class Attempt:
             os.close(held)
         return await self._watched(child, spec)
 
-    def _started(self, spec: FolderJob | TrainJob | EvaluateJob, lock: int) -> Child:
+    def _started(self, spec: FolderJob | TrainJob | EvaluateJob, lock: int) -> JobProcess:
         machine = self._machine
         added = {
             **machine.environment,
@@ -143,9 +163,13 @@ class Attempt:
             "INCTRL_PROGRESS": str(self._folder.progress.resolve()),
         }
         arguments = command(spec, machine.places(self._folder))
-        return Child(arguments, opened(machine.data_root), self._folder.log, added, lock)
+        return JobProcess(
+            arguments, existing_root(machine.data_root), self._folder.log, added, lock
+        )
 
-    async def _watched(self, child: Child, spec: FolderJob | TrainJob | EvaluateJob) -> Outcome:
+    async def _watched(
+        self, child: JobProcess, spec: FolderJob | TrainJob | EvaluateJob
+    ) -> Outcome:
         try:
             with contextlib.suppress(InctrlError):  # that other server may have ended it by now
                 await asyncio.to_thread(self._machine.jobs.assign, self.row.id, child.pid)

@@ -29,7 +29,7 @@ class Listing:
     complete: bool
 
 
-def opened(root: Path | None) -> Path:
+def existing_root(root: Path | None) -> Path:
     """The data root; UsageError where the server has none."""
     if root is None:
         raise UsageError("this server has no data root; start it with --data-root DIR")
@@ -43,7 +43,7 @@ def inside(root: Path | None, name: str) -> str:
 
     No message holds a path of the machine.
     """
-    folder = opened(root)
+    folder = existing_root(root)
     parts = PurePosixPath(name).parts
     if not name or name.startswith(("-", "/", "~")) or ".." in parts or not name.isprintable():
         raise UsageError(f"data {name!r} is no name in the data root, such as sets/bottle")
@@ -69,7 +69,7 @@ def inside_with_layout(root: Path | None, spec: str) -> str:
 
 def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) -> Listing:
     """The sets in the data root, as `inctrl data` recognises them; inside of one is not looked."""
-    folder = opened(root)
+    folder = existing_root(root)
     until, found = time.monotonic() + seconds, list[DataSet]()
     waiting = deque([(folder, 0)])
     while waiting:

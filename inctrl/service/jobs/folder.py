@@ -17,11 +17,12 @@ from pathlib import Path
 
 from inctrl.errors import NotStored
 from inctrl.files.lock import lock
+from inctrl.files.names import JOB
 
 LOG_BYTES, TAIL_BYTES = 4_000_000, 16_000
 """What is kept of a log, and what is shown of it."""
 MOST_FILES = 1000
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ID = re.compile(JOB)
 UNSHOWN = ("cells", "examples")
 """What an evaluation goes on from; its report has all of it."""
 UNDONE = (".partial", ".training")

@@ -18,7 +18,7 @@ PATIENCE = 3.0
 POLL = 0.05
 
 
-class Child:
+class JobProcess:
     """A running command, the leader of a process group of its own."""
 
     def __init__(

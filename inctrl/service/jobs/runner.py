@@ -9,23 +9,44 @@ import contextlib
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.errors import Conflict, InctrlError, NotStored
 from inctrl.files.lock import lock
 from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome
 from inctrl.service.jobs.dataroot import Listing, data_sets
-from inctrl.service.jobs.folder import ID
+from inctrl.service.jobs.folder import ID, ResultFile, zipped
+from inctrl.service.jobs.follow import Follower, Progress, Seen
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, TrainJob, command
-from inctrl.service.jobs.views import JobView, Views
 from inctrl.store.jobs import ENDED, JobRow, Jobs
 
 QUEUED = 16
 """Jobs that may wait."""
 TICK = 1.0
 """Seconds between looks at the queue; a job that is submitted here is seen at once."""
+FOLLOWED = 32
+"""Jobs whose files of progress are read on from where they were."""
 logger = logging.getLogger("inctrl")
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as it is now.
+
+    progress   None before its command has told any
+    seen       the rows of a training's losses and the cells of an evaluation
+    log        the last lines of what the command said
+    files      of the result, once it is whole
+    """
+
+    row: JobRow
+    progress: Progress | None
+    seen: Seen
+    log: str
+    files: tuple[ResultFile, ...]
 
 
 class JobRunner:
@@ -60,7 +81,8 @@ class JobRunner:
         self._machine = Machine(
             jobs, folder, data_root, store, threads, environment or {}, lambda: self._leaving
         )
-        self._views = Views(jobs, self._machine)
+        self._followers: dict[str, Follower] = {}
+        self._following = threading.Lock()
         self._at_once = at_once
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
         self._lock: int | None = None
@@ -141,19 +163,34 @@ class JobRunner:
 
     def view(self, id: str) -> JobView:
         """All that is to be seen of a job; no path of the machine is in it."""
-        return self._views.view(id)
+        row = self._jobs.get(id)
+        folder, seen = self._machine.of(id), self._follower(id).read()
+        log = self._machine.hiding(id)(folder.tail())
+        files = folder.files() if row.state == "succeeded" else ()
+        return JobView(row, seen.progress, seen, log, files)
 
     def result_file(self, id: str, name: str) -> Path:
         """A file of a job that has succeeded, by its name in the view; NotStored for any other."""
-        return self._views.result_file(id, name)
+        if self._jobs.get(id).state != "succeeded":
+            raise NotStored("this job has no result")
+        return self._machine.of(id).file(name)
 
     def adapter_zip(self, id: str) -> bytes:
         """The adapter of a training that has succeeded, as an archive."""
-        return self._views.adapter_zip(id)
+        return zipped(self._machine.trained(id))
 
     def data_sets(self) -> Listing:
         """What trainings and evaluations can be given."""
         return data_sets(self._machine.data_root)
+
+    def _follower(self, id: str) -> Follower:
+        with self._following:
+            # Put at the end, where those stay that were asked for last.
+            found = self._followers.pop(id, None) or Follower(self._machine.of(id).progress)
+            self._followers[id] = found
+            if len(self._followers) > FOLLOWED:
+                del self._followers[next(iter(self._followers))]
+            return found
 
     @property
     def _leaving(self) -> bool:

@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from inctrl.errors import UsageError
+from inctrl.service.fields import Adapter, AdapterName, Alpha, Reference
 from inctrl.service.jobs.dataroot import inside, inside_with_layout
 
-_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _DETECTOR = "(anomalib:)?[a-z][a-z0-9_-]{0,31}"
 _OPTION = "[a-z][a-z0-9_]{0,31}=[A-Za-z0-9._+-]{1,32}"
 _TEXT = r"[^\x00-\x1f\x7f-]"
@@ -35,13 +35,9 @@ def _text(pattern: str, longest: int = 200) -> Any:
 Data = Annotated[str, _text(rf"{_TEXT}[^\x00-\x1f\x7f]*", 1024)]
 Word = Annotated[str, _text(rf"{_TEXT}[^\x00-\x1f\x7f]*")]
 Title = Annotated[str, _text(rf"({_TEXT}[^\x00-\x1f\x7f]*)?", 100)]
-AdapterName = Annotated[str, _text(_NAME)]
-Adapter = Annotated[str, _text(f"({_NAME}|job:[A-Za-z0-9_-]{{1,64}})")]
 Detector = Annotated[str, _text(_DETECTOR)]
 Contender = Annotated[str, _text(f"{_DETECTOR}(:{_OPTION}(,{_OPTION}){{0,7}})?", 400)]
-SetName = Annotated[str, _text("[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?")]
 Fit = Literal["squash", "crop", "pad"]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Shots = Annotated[int, Field(ge=0, le=64)]
 DataSets = Annotated[tuple[Data, ...], Field(min_length=1, max_length=32)]
 Words = Annotated[tuple[Word, ...], Field(max_length=200)]
@@ -61,11 +57,11 @@ class FolderJob(_Spec):
 
     kind: Literal["folder"] = "folder"
     data: Data
-    set: SetName
+    set: Reference
     recursive: bool = False
     detector: Detector | None = None
     adapter: Adapter | None = None
-    alpha: Share | None = None
+    alpha: Alpha | None = None
     name: Title = ""
 
 
@@ -115,7 +111,7 @@ class EvaluateJob(_Spec):
     seeds: int | None = Field(None, ge=1, le=100)
     only: Words = ()
     exclude: Words = ()
-    alpha: Share | None = None
+    alpha: Alpha | None = None
     fit: Fit | None = None
     group_by: Literal["group"] | None = None
     name: Title = ""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from inctrl.service import detection
 from inctrl.service.answers import MEDIA_TYPES
 from inctrl.service.detection import Asked
+from inctrl.service.fields import Reference
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
@@ -23,7 +24,7 @@ from inctrl.service.requests import (
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import REFERENCE, Detection, MapFormat
+from inctrl.service.schemas import Detection, MapFormat
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 async def asked(
     bench: Bench,
     choice: Chosen,
-    reference: Annotated[str | None, Form(alias="set", pattern=REFERENCE)] = None,
+    reference: Annotated[Reference | None, Form(alias="set")] = None,
     shots: Annotated[list[UploadFile], File()] = [],  # noqa: B006  a declaration to FastAPI
     item: Item = "object",
 ) -> Asked:

@@ -4,10 +4,11 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, UploadFile
-from fastapi import Path as PathParameter
 from starlette.responses import Response
 
-from inctrl.service.answers import finite
+from inctrl.service import adjustments
+from inctrl.service.adjustments import Adjusted
+from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
     Bench,
@@ -19,14 +20,11 @@ from inctrl.service.requests import (
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import NAME, FeedbackPage, FeedbackReply
-from inctrl.service.workbench import Adjusted
+from inctrl.service.schemas import FeedbackPage, FeedbackReply, finite
 from inctrl.store import FeedbackRow
 
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"], route_class=FormRoute)
 Kind = Literal["false_alarm", "defect"]
-ID = r"^[0-9a-f]{32}$"
-FeedbackId = Annotated[str, PathParameter(pattern=ID)]
 
 
 @router.post("", status_code=201, response_model=FeedbackReply)
@@ -34,7 +32,7 @@ async def give_feedback(
     request: Request,
     bench: Bench,
     kind: Annotated[Kind, Form()],
-    name: Annotated[str, Form(alias="set", pattern=NAME)],
+    name: Annotated[SetName, Form(alias="set")],
     image: UploadFile,
     note: Note = "",
     idempotency_key: IdempotencyKey = None,
@@ -47,9 +45,9 @@ async def give_feedback(
 
     async def act() -> Response:
         if kind == "false_alarm":
-            work = bench.false_alarm(name, sent[0], note)
+            work = adjustments.false_alarm(bench, name, sent[0], note)
         else:
-            work = bench.confirm_defect(name, sent[0])
+            work = adjustments.confirm_defect(bench, name, sent[0])
         adjusted = await while_connected(request, work)
         row = await asyncio.to_thread(bench.store.feedback.get, adjusted.id)
         reply = adjusted_reply(row, adjusted)
@@ -62,44 +60,31 @@ async def give_feedback(
 @router.get("")
 def list_feedback(
     bench: Bench,
-    name: Annotated[str, Query(alias="set", pattern=NAME)],
-    after: Annotated[str | None, Query(pattern=ID)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    name: Annotated[SetName, Query(alias="set")],
+    after: RowId | None = None,
+    limit: PageSize = 50,
 ) -> FeedbackPage:
     """The feedback on a set, the newest first."""
     found = bench.store.feedback.newest(name, after, limit + 1)
-    items = [feedback_reply(row) for row in found[:limit]]
+    items = [FeedbackReply.model_validate(row) for row in found[:limit]]
     return FeedbackPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
 @router.get("/{id}")
-def show_feedback(bench: Bench, id: FeedbackId) -> FeedbackReply:
+def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """One remark."""
-    return feedback_reply(bench.store.feedback.get(id))
+    return FeedbackReply.model_validate(bench.store.feedback.get(id))
 
 
 @router.post("/{id}/undo")
-async def undo_feedback(bench: Bench, id: FeedbackId) -> FeedbackReply:
+async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """Take it back: a version without the image, or a limit without the defect."""
-    adjusted = await bench.undo(id)
-    return adjusted_reply(bench.store.feedback.get(id), adjusted)
-
-
-def feedback_reply(row: FeedbackRow) -> FeedbackReply:
-    return FeedbackReply(
-        id=row.id,
-        kind=row.kind,
-        set=row.set,
-        sha256=row.sha256,
-        created=row.created,
-        undone=row.undone is not None,
-        version_before=row.version_before,
-        version_after=row.version_after,
-    )
+    adjusted = await adjustments.undo(bench, id)
+    return adjusted_reply(await asyncio.to_thread(bench.store.feedback.get, id), adjusted)
 
 
 def adjusted_reply(row: FeedbackRow, adjusted: Adjusted) -> FeedbackReply:
-    return feedback_reply(row).model_copy(
+    return FeedbackReply.model_validate(row).model_copy(
         update={
             "version_before": adjusted.before.version,
             "version_after": adjusted.after.version,

@@ -1,20 +1,19 @@
 """Jobs: folders, adapter training and evaluation, in the background of the service."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi import Path as PathParameter
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile
-from inctrl.service.jobs.runner import JobRunner
+from inctrl.service.fields import JobId, PageSize
+from inctrl.service.jobs.runner import JobRunner, JobView
 from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob, read_spec
-from inctrl.service.jobs.views import JobView
 from inctrl.service.requests import Bench, IdempotencyKey, once, told
 from inctrl.service.schemas import (
     DataReply,
-    DataSetReply,
     JobFile,
     JobPage,
     JobProgress,
@@ -22,10 +21,9 @@ from inctrl.service.schemas import (
     JobSummary,
 )
 from inctrl.service.workbench import Workbench
-from inctrl.store import JobRow, JobState
+from inctrl.store import JobState
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
-JobId = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 FILE_TYPES = {".html": "text/html", ".json": "application/json", ".csv": "text/csv"}
 """Everything else is handed out as bytes to be saved."""
 REPORT_POLICY = (
@@ -47,9 +45,7 @@ Runner = Annotated[JobRunner, Depends(runner_of)]
 @router.get("/data")
 def list_data(runner: Runner) -> DataReply:
     """The data sets that jobs may name: those below the server's data root."""
-    found = runner.data_sets()
-    sets = [DataSetReply(name=one.name, layout=one.layout) for one in found.sets]
-    return DataReply(sets=sets, complete=found.complete)
+    return DataReply.model_validate(runner.data_sets())
 
 
 @router.post("/jobs", status_code=202, response_model=JobReply)
@@ -77,11 +73,11 @@ def list_jobs(
     bench: Bench,
     state: JobState | None = None,
     after: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> JobPage:
     """The newest first."""
     found = bench.store.jobs.list(state, after, limit + 1)
-    items = [JobSummary(**_row(row)) for row in found[:limit]]
+    items = [JobSummary.model_validate(row) for row in found[:limit]]
     return JobPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
@@ -143,22 +139,13 @@ def adapter_archive(runner: Runner, id: JobId) -> Response:
 
 
 def job_reply(view: JobView) -> JobReply:
-    progress = view.progress
     return JobReply(
-        **_row(view.row),
-        progress=None
-        if progress is None
-        else JobProgress(
-            what=progress.what,
-            done=progress.done,
-            total=progress.total,
-            share=progress.share,
-            eta_seconds=progress.eta_seconds,
-        ),
+        **vars(JobSummary.model_validate(view.row)),
+        progress=JobProgress.model_validate(view.progress) if view.progress else None,
         rows=list(view.seen.rows),
         cells=list(view.seen.cells),
         log=view.log,
-        files=[JobFile(name=file.name, bytes=file.bytes) for file in view.files],
+        files=[JobFile.model_validate(file) for file in view.files],
     )
 
 
@@ -174,17 +161,3 @@ def _pinned(bench: Workbench, spec: FolderJob | TrainJob | EvaluateJob) -> JobSp
     if spec.alpha is None:
         told["alpha"] = settings.alpha
     return read_spec({**spec.model_dump(), **told})
-
-
-def _row(row: JobRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "kind": row.kind,
-        "spec": row.spec,
-        "state": row.state,
-        "created": row.created,
-        "started": row.started,
-        "finished": row.finished,
-        "attempts": row.attempts,
-        "error": row.error,
-    }

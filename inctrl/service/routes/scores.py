@@ -3,12 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi import Path as PathParameter
 
-from inctrl.service.answers import finite
+from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.requests import Bench
-from inctrl.service.schemas import NAME, ScorePage, ScoreReply
-from inctrl.store import ScoreRecord
+from inctrl.service.schemas import ScorePage, ScoreReply
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"])
 
@@ -16,29 +14,18 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"])
 @router.get("")
 def list_scores(
     bench: Bench,
-    name: Annotated[str | None, Query(alias="set", pattern=NAME)] = None,
+    name: Annotated[SetName | None, Query(alias="set")] = None,
     after: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> ScorePage:
     """The newest first, of one set if asked."""
     found = bench.store.history.list(name, after, limit)
-    return ScorePage(items=[score_reply(one) for one in found.records], next_cursor=found.next)
+    return ScorePage(
+        items=[ScoreReply.model_validate(one) for one in found.records], next_cursor=found.next
+    )
 
 
 @router.get("/{id}")
-def show_score(
-    bench: Bench, id: Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
-) -> ScoreReply:
+def show_score(bench: Bench, id: RowId) -> ScoreReply:
     """One score, with its limit, its set version and the identity of the model."""
-    return score_reply(bench.store.history.get(id))
-
-
-def score_reply(record: ScoreRecord) -> ScoreReply:
-    return ScoreReply.model_validate(
-        {
-            **vars(record),
-            "score": finite(record.score),
-            "threshold": finite(record.threshold),
-            "p_value": finite(record.p_value),
-        }
-    )
+    return ScoreReply.model_validate(bench.store.history.get(id))

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Header, Query, Request
-from fastapi import Path as PathParameter
 from starlette.responses import Response
 
-from inctrl.service.answers import difference_reply, set_reply, shown_png, version_summary
+from inctrl.service.answers import difference_reply, set_reply, shown_png
+from inctrl.service.error_replies import Outdated
+from inctrl.service.fields import Digest, PageSize, SetName, VersionNumber
 from inctrl.service.http.forms import FormRoute
-from inctrl.service.refusals import Outdated
 from inctrl.service.requests import (
     Bench,
     Files,
@@ -22,20 +22,17 @@ from inctrl.service.requests import (
     while_connected,
 )
 from inctrl.service.schemas import (
-    NAME,
     DifferenceReply,
     SetPage,
     SetReply,
     SetSummary,
     VersionPage,
+    VersionSummary,
 )
 from inctrl.service.workbench import Refusal
 from inctrl.store import SetVersion
 
 router = APIRouter(prefix="/v1/sets", tags=["sets"], route_class=FormRoute)
-SetName = Annotated[str, PathParameter(pattern=NAME)]
-Number = Annotated[int, PathParameter(ge=1, le=999_999_999)]
-Digest = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{64}$")]
 UNCHANGING = "private, max-age=31536000, immutable"
 """A version never changes, and its number is never given again."""
 IfMatch = Annotated[str | None, Header(max_length=200)]
@@ -45,21 +42,11 @@ IfMatch = Annotated[str | None, Header(max_length=200)]
 def list_sets(
     bench: Bench,
     after: Annotated[str, Query(max_length=64)] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> SetPage:
     """The sets by name, each by its latest version."""
     found = bench.store.sets.list(after, limit + 1)
-    items = [
-        SetSummary(
-            name=one.name,
-            item=one.item,
-            version=one.version,
-            shots=one.shots,
-            created=one.created,
-            changed=one.changed,
-        )
-        for one in found[:limit]
-    ]
+    items = [SetSummary.model_validate(one) for one in found[:limit]]
     return SetPage(items=items, next_cursor=items[-1].name if len(found) > limit else None)
 
 
@@ -67,7 +54,7 @@ def list_sets(
 async def create_set(
     request: Request,
     bench: Bench,
-    name: Annotated[str, Form(pattern=NAME)],
+    name: Annotated[SetName, Form()],
     images: Files,
     item: Item = "object",
     note: Note = "",
@@ -134,24 +121,24 @@ async def add_images(
 def list_versions(
     bench: Bench,
     name: SetName,
-    after: Annotated[int | None, Query(ge=1, le=999_999_999)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: VersionNumber | None = None,
+    limit: PageSize = 50,
 ) -> VersionPage:
     """The versions without their shots, the newest first."""
     found = bench.store.sets.log(name, after, limit + 1)
-    items = [version_summary(one) for one in found[:limit]]
+    items = [VersionSummary.model_validate(one) for one in found[:limit]]
     return VersionPage(items=items, next_cursor=items[-1].version if len(found) > limit else None)
 
 
 @router.get("/{name}/versions/{version}", response_model=SetReply)
-def show_version(bench: Bench, name: SetName, version: Number) -> Response:
+def show_version(bench: Bench, name: SetName, version: VersionNumber) -> Response:
     """One version; it never changes."""
     return _told(bench.store.sets.get(name, version))
 
 
 @router.delete("/{name}/versions/{version}/images/{sha256}", response_model=SetReply)
 def drop_image(
-    bench: Bench, name: SetName, version: Number, sha256: Digest, note: str = ""
+    bench: Bench, name: SetName, version: VersionNumber, sha256: Digest, note: str = ""
 ) -> Response:
     """A new version without an image of the latest one, which must be `version`."""
     return _told(bench.store.sets.drop(name, [sha256], note=note[:2000], base=version))
@@ -165,7 +152,7 @@ def drop_image(
 async def show_image(
     bench: Bench,
     name: SetName,
-    version: Number,
+    version: VersionNumber,
     sha256: Digest,
     size: Annotated[int | None, Query(ge=16, le=4096, description="longest side")] = None,
 ) -> Response:
@@ -186,8 +173,8 @@ async def show_image(
 def difference(
     bench: Bench,
     name: SetName,
-    before: Annotated[int, Query(ge=1, le=999_999_999)],
-    after: Annotated[int, Query(ge=1, le=999_999_999)],
+    before: VersionNumber,
+    after: VersionNumber,
 ) -> DifferenceReply:
     """What changed between two versions."""
     return difference_reply(name, before, after, bench.store.sets.diff(name, before, after))

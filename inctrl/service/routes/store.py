@@ -4,17 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, UploadFile
-from fastapi import Path as PathParameter
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile, set_reply
+from inctrl.service.fields import SetName
 from inctrl.service.http.forms import ArchiveRoute
 from inctrl.service.requests import Bench, told
-from inctrl.service.schemas import NAME, FindingReply, SetReply, VerifyReply
+from inctrl.service.schemas import SetReply, VerifyReply
 from inctrl.service.scratch import scratch
 from inctrl.store.transfer import export_set
-from inctrl.store.verify import Finding
 
 router = APIRouter(prefix="/v1", tags=["store"], route_class=ArchiveRoute)
 
@@ -24,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["store"], route_class=ArchiveRoute)
     response_class=Response,
     responses={200: {"content": {"application/zip": {}}}},
 )
-def export(bench: Bench, name: Annotated[str, PathParameter(pattern=NAME)]) -> Response:
+def export(bench: Bench, name: SetName) -> Response:
     """A set with all versions, images and feedback as a zip that `POST /v1/imports` reads."""
     folder = scratch(bench.store)
     try:
@@ -45,7 +44,7 @@ def export(bench: Bench, name: Annotated[str, PathParameter(pattern=NAME)]) -> R
 async def import_archive(
     bench: Bench,
     archive: UploadFile,
-    name: Annotated[str | None, Form(pattern=NAME)] = None,
+    name: Annotated[SetName | None, Form()] = None,
 ) -> Response:
     """Bring in what an export holds, under its name or another; nothing of it where any is bad."""
     version = await bench.importer.bring(archive, name)
@@ -60,12 +59,4 @@ async def verify_store(request: Request, bench: Bench) -> VerifyReply:
     This takes time where there is much.
     """
     faults, loose = await request.app.state.verifier.look(bench.store)
-    return VerifyReply(
-        clean=not faults,
-        faults=[_finding(one) for one in faults],
-        orphans=[_finding(one) for one in loose],
-    )
-
-
-def _finding(finding: Finding) -> FindingReply:
-    return FindingReply(kind=finding.kind, what=finding.what, detail=finding.detail)
+    return VerifyReply.model_validate({"clean": not faults, "faults": faults, "orphans": loose})

@@ -11,7 +11,7 @@ from fastapi import UploadFile
 
 from inctrl.errors import Busy, Conflict, InctrlError, NoSpace, OutputError, UsageError
 from inctrl.files.whole import writing
-from inctrl.service.refusals import TooLarge
+from inctrl.service.error_replies import TooLarge
 from inctrl.service.sandbox.decoder_child import environment
 from inctrl.service.scratch import scratch
 from inctrl.store import SetVersion, Store
