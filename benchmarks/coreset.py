@@ -118,7 +118,7 @@ def work(name: str, file: Path, fraction: float, out: Path) -> dict[str, Any]:
     before = peak_bytes()
     started = time.perf_counter()
     if name == "ours":
-        picks = Thinning(fraction, seed=SEED).pick(rows, len(rows))
+        picks = Thinning(fraction, seed=SEED).pick(rows)
         if picks is None:
             raise SystemExit("a fraction that keeps every row leaves nothing to measure")
     else:

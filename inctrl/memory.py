@@ -1,20 +1,18 @@
 """The memory bank: normal patches, thinned to a coreset, and searched.
 
-PatchCore (Roth et al., CVPR 2022), sections 3.1 and 3.2. A bank is a value: `add` gives a new one.
+PatchCore (Roth et al., CVPR 2022), sections 3.1 and 3.2.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inctrl.errors import InvalidFile, UsageError
-from inctrl.files.tensors import read_tensors, write_whole
+from inctrl.errors import UsageError
 from inctrl.maths.coreset import (
     approximate_start,
     exact_start,
@@ -53,10 +51,10 @@ class Thinning:
     projected: int = PROJECTED
     seed: int = 0
 
-    def pick(self, rows: Tensor, offered: int) -> Tensor | None:
-        """Indices of the rows to keep of `offered` seen so far; None for all."""
-        count = max(1, math.ceil(self.fraction * offered - 1e-9))
-        if offered <= self.whole or count >= len(rows):
+    def pick(self, rows: Tensor) -> Tensor | None:
+        """Indices of the rows to keep; None for all."""
+        count = max(1, math.ceil(self.fraction * len(rows) - 1e-9))
+        if len(rows) <= self.whole or count >= len(rows):
             return None
         generator = torch.Generator().manual_seed(self.seed)
         d = rows.shape[1]
@@ -78,27 +76,20 @@ KEEP_ALL = Thinning()
 
 @dataclass(frozen=True, eq=False)
 class MemoryBank:
-    """Rows m d; places m, the number of each row among all rows offered; how many were offered."""
+    """Rows m d; places m, the number of each row among all that were given."""
 
     rows: Tensor
     places: Tensor
-    offered: int
 
     @classmethod
     def build(cls, rows: Tensor, thinning: Thinning = KEEP_ALL) -> "MemoryBank":
         """From n d rows; UsageError where there is none."""
         if not len(rows):
             raise UsageError("a memory bank needs one row at least")
-        return cls(rows, torch.arange(len(rows), device=rows.device), len(rows))._thinned(thinning)
-
-    def add(self, rows: Tensor, thinning: Thinning = KEEP_ALL) -> "MemoryBank":
-        """With further rows n d behind the kept ones, thinned again where the bank is bounded."""
-        places = self.offered + torch.arange(len(rows), device=rows.device)
-        return MemoryBank(
-            torch.cat([self.rows, rows]),
-            torch.cat([self.places, places]),
-            self.offered + len(rows),
-        )._thinned(thinning)
+        kept = thinning.pick(rows)
+        if kept is None:
+            return cls(rows, torch.arange(len(rows), device=rows.device))
+        return cls(rows[kept], kept)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -124,30 +115,12 @@ class MemoryBank:
 
     def pack(self) -> dict[str, Tensor]:
         """As named tensors."""
-        return {"rows": self.rows, "places": self.places, "offered": torch.tensor(self.offered)}
+        return {"rows": self.rows, "places": self.places}
 
     @classmethod
     def unpack(cls, tensors: dict[str, Tensor]) -> "MemoryBank":
         """The inverse of `pack`."""
-        return cls(tensors["rows"], tensors["places"], int(tensors["offered"]))
-
-    def save(self, path: Path) -> None:
-        """To a safetensors file, which is there as a whole or not at all."""
-        write_whole(path, self.pack())
-
-    @classmethod
-    def load(cls, path: Path) -> "MemoryBank":
-        """From a file of `save`; MissingModel or InvalidFile where it is not one."""
-        try:
-            return cls.unpack(read_tensors(path))
-        except (KeyError, TypeError) as error:
-            raise InvalidFile(f"{str(path)!r} is not a memory bank (no {error})") from None
-
-    def _thinned(self, thinning: Thinning) -> "MemoryBank":
-        kept = thinning.pick(self.rows, self.offered)
-        if kept is None:
-            return self
-        return MemoryBank(self.rows[kept], self.places[kept], self.offered)
+        return cls(tensors["rows"], tensors["places"])
 
     @cached_property
     def _about(self) -> tuple[Tensor, Tensor]:

@@ -133,13 +133,6 @@ class WorksAlone(Protocol):
 
 
 @runtime_checkable
-class Extends(Protocol[C]):
-    """A detector that can take further normals into a context without refitting it."""
-
-    def extend(self, context: C, references: Features) -> C: ...
-
-
-@runtime_checkable
 class SeesWindows(Protocol):
     """A detector that needs the windows of its sizes, in cells of the backbone's token grid."""
 

@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.errors import UsageError
 from inctrl.memory import MemoryBank, Thinning
 
 
@@ -42,22 +40,6 @@ def test_the_seed_decides_the_coreset() -> None:
     assert picked(0) != picked(1)
 
 
-def test_added_rows_stand_behind_the_others() -> None:
-    bank = MemoryBank.build(rows(10)).add(rows(5, seed=1))
-    assert torch.equal(bank.rows, torch.cat([rows(10), rows(5, seed=1)]))
-    assert bank.places.tolist() == list(range(15))
-
-
-def test_a_bounded_bank_stays_bounded() -> None:
-    thinning = Thinning(0.5)
-    bank = MemoryBank.build(rows(20), thinning)
-    for seed in range(1, 5):
-        bank = bank.add(rows(20, seed=seed), thinning)
-        assert len(bank) == (seed + 1) * 10
-    everything = torch.cat([rows(20, seed=seed) for seed in range(5)])
-    assert torch.equal(everything[bank.places], bank.rows)
-
-
 @pytest.mark.parametrize("count", [1, 3, 100])
 @pytest.mark.parametrize("method", ["flat", "ivf"])
 def test_every_index_answers_as_torch_does(count: int, method: str) -> None:
@@ -79,22 +61,6 @@ def test_an_approximate_index_finds_nearly_all_neighbours() -> None:
     assert float((exact == near).float().mean()) >= 0.95
 
 
-def test_a_saved_bank_is_the_same_and_leaves_no_other_file(tmp_path: Path) -> None:
-    bank = MemoryBank.build(rows(50), Thinning(0.2))
-    bank.save(tmp_path / "bank.safetensors")
-    assert [p.name for p in tmp_path.iterdir()] == ["bank.safetensors"]
-    loaded = MemoryBank.load(tmp_path / "bank.safetensors")
-    assert torch.equal(loaded.rows, bank.rows)
-    assert torch.equal(loaded.places, bank.places)
-    more, same = (b.add(rows(10, seed=3)) for b in (bank, loaded))
-    assert torch.equal(more.places, same.places)
-
-
-def test_what_is_no_bank_is_refused(tmp_path: Path) -> None:
+def test_a_bank_needs_a_row() -> None:
     with pytest.raises(UsageError, match="one row at least"):
         MemoryBank.build(rows(0))
-    with pytest.raises(MissingModel, match="no file"):
-        MemoryBank.load(tmp_path / "none.safetensors")
-    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
-    with pytest.raises(InvalidFile, match=r"bad.safetensors"):
-        MemoryBank.load(tmp_path / "bad.safetensors")

@@ -8,14 +8,17 @@ pixels                             no tower: the picture itself, for detectors t
 """
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from inctrl.errors import UsageError
 from inctrl.protocols import Backbone
 from inctrl.registry import lookup
 
 MAX_SIZE = 2048
+CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,24 @@ def load_backbone(
     prefix, _, spec = name.partition(":")
     loader = lookup(LOADERS, prefix, "backbone")
     # Imported on demand: each brings a model library of its own, seconds of start-up time.
+    _import_compiler()
     module = importlib.import_module(loader.module)
     backbone: Backbone = module.load(
         spec, image_size=image_size, layers=layers, device=device, allow_network=allow_network
     )
     return backbone
+
+
+def _import_compiler() -> None:
+    """Import torch's compiler, as the model libraries do, without the folder that it makes for it.
+
+    It makes `torchinductor_USER` in TMPDIR and notes it in the environment, though nothing is
+    compiled here. So it is shown a folder that is there already.
+    """
+    if CACHE_VARIABLE in os.environ:  # somebody's choice, which the compiler respects
+        return
+    os.environ[CACHE_VARIABLE] = str(Path(__file__).parent)
+    try:
+        importlib.import_module("torch._dynamo")
+    finally:
+        del os.environ[CACHE_VARIABLE]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from inctrl.backbones.rewired import RewiredBackbone
 from inctrl.errors import UsageError
+from inctrl.files.tensors import hash_tensors
 from inctrl.maths.warps import restore
 from inctrl.protocols import Backbone
 from inctrl.types import Features
@@ -83,7 +84,5 @@ def _fingerprint(transformers: nn.ModuleList) -> str:
     digest = hashlib.sha256()
     for transformer in transformers:
         digest.update(f" {transformer.mode}".encode())
-    for name, tensor in sorted(transformers.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    hash_tensors(digest, transformers.state_dict(), types=False)
     return digest.hexdigest()

@@ -1,15 +1,17 @@
 """Features remembered on disk by content.
 
-An entry is named by a hash of all that it depends on, so that it can be wrong for nobody; it is
-written to a temporary name and renamed, so that any number of processes may share a folder. A
-damaged entry counts as absent, and what does not look like an entry is never touched.
+An entry is named by a hash of all that it depends on, so that it can be wrong for nobody, holds a
+checksum of its tensors, and is written whole, so that any number of processes may share a folder.
+A damaged entry counts as absent, and what does not look like an entry is never touched.
 """
 
+import hashlib
 import logging
 import os
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -17,9 +19,12 @@ import platformdirs
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
-from inctrl.errors import UsageError
-from inctrl.files.tensors import pack_layers, unpack_layers, write_whole
+from inctrl.errors import OutputError, UsageError
+from inctrl.files.private import FILE
+from inctrl.files.tensors import hash_tensors, pack_layers, unpack_layers
+from inctrl.files.whole import write_file, writing
 from inctrl.types import Features
 
 logger = logging.getLogger("inctrl")
@@ -30,7 +35,10 @@ PRUNE_EVERY = 256
 """Entries written between two looks at the size of the folder."""
 ABANDONED = 3600
 """Seconds after which a temporary file belongs to a process that is gone."""
-ENTRY = re.compile(r"[0-9a-f]{64}(\.safetensors|\.[^.]*\.tmp)")
+ENTRY = re.compile(r"[0-9a-f]{64}\.(safetensors(\.[0-9a-f]{32}\.partial)?|[^.]*\.tmp)")
+"""An entry, or the temporary file of one; `.tmp` is that of earlier versions."""
+CHECKSUM = "sha256"
+"""In the file's metadata; entries of earlier versions have none and are computed anew."""
 
 
 class Remembers(Protocol):
@@ -48,7 +56,7 @@ class FeatureCache:
         self.folder = folder
         self.limit = limit
         self._written = 0
-        self._broken = False
+        self._warned: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -63,25 +71,34 @@ class FeatureCache:
         """The entry of a 64-digit key, or None."""
         path = self._path(key)
         try:
-            stored = safetensors.torch.load_file(path)
-            os.utime(path)
-            return Features(
-                unpack_layers(stored), stored["image"], unpack_layers(stored, "windows")
-            )
-        except (OSError, KeyError, safetensors.SafetensorError):
+            with safetensors.safe_open(path, "pt") as file:
+                stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                noted = (file.metadata() or {}).get(CHECKSUM)
+            if noted == _checksum(stored):
+                os.utime(path)
+                patches, windows = unpack_layers(stored), unpack_layers(stored, "windows")
+                return Features(patches, stored["image"], windows)
+            damaged = noted is not None
+        except OSError:
             return None
+        except safetensors.SafetensorError:
+            damaged = True
+        if damaged:
+            self._warn_once("a damaged file of remembered features is computed again")
+        return None
 
     def write(self, key: str, features: Features) -> None:
         """Remember; a folder that cannot be written any more costs time, not the result."""
+        path = self._path(key)
         try:
-            self._write(self._path(key), features)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, _packed(features), mode=FILE)
             self._written += 1
             if self._written % PRUNE_EVERY == 0:
                 self.prune()
-        except OSError as error:
-            if not self._broken:
-                logger.warning("features are not remembered: %s", error.strerror or error)
-            self._broken = True
+        except (OSError, OutputError) as error:
+            self._warn_once("features are not remembered", error)
 
     def prune(self) -> None:
         """Delete the entries unused for longest until the folder is within its limit."""
@@ -93,7 +110,7 @@ class FeatureCache:
                 continue
             if not ENTRY.fullmatch(path.name) or not path.is_file():
                 continue
-            if path.suffix == ".tmp" and time.time() - stat.st_mtime < ABANDONED:
+            if path.suffix != ".safetensors" and time.time() - stat.st_mtime < ABANDONED:
                 continue  # another process is writing it
             entries.append((stat.st_mtime, stat.st_size, path))
         total = sum(size for _, size, _ in entries)
@@ -103,20 +120,31 @@ class FeatureCache:
             path.unlink(missing_ok=True)
             total -= size
 
-    def _write(self, path: Path, features: Features) -> None:
-        # Cloned, as a row of a batch would be stored with the whole batch behind it.
-        tensors = {
-            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in {
-                **pack_layers(features.patches, image=features.image),
-                **pack_layers(features.windows, "windows"),
-            }.items()
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, tensors)
+    def _warn_once(self, what: str, reason: Exception | None = None) -> None:
+        if what not in self._warned:
+            logger.warning(f"{what}: {reason}" if reason else what)
+        self._warned.add(what)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _packed(features: Features) -> bytes:
+    # Cloned, as a row of a batch would be stored with the whole batch behind it.
+    tensors = {
+        name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in {
+            **pack_layers(features.patches, image=features.image),
+            **pack_layers(features.windows, "windows"),
+        }.items()
+    }
+    return safetensors.torch.save(tensors, {CHECKSUM: _checksum(tensors)})
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    hash_tensors(digest, tensors)
+    return digest.hexdigest()
 
 
 def default_folder() -> Path:

@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from inctrl.backbones.preprocess import Preprocessing
-from inctrl.files.tensors import matters
+from inctrl.files.tensors import hash_tensors, matters
 
 
 def fingerprint(
@@ -21,8 +20,5 @@ def fingerprint(
     architecture   what the weights do not show: activation, number of heads, padding
     """
     digest = hashlib.sha256(repr((preprocessing, tuple(layers), architecture)).encode())
-    for name in sorted(filter(matters, weights)):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    hash_tensors(digest, {name: weights[name] for name in filter(matters, weights)})
     return digest.hexdigest()

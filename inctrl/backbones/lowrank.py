@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from inctrl.errors import UsageError
+from inctrl.files.tensors import hash_tensors
 from inctrl.protocols import Backbone, Tunable
 
 ADAPTER = "default"
@@ -95,11 +96,10 @@ def lowrank(backbone: Backbone, rank: int, alpha: float, tensors: Mapping[str, T
     """
     targets = dict.fromkeys(name.rpartition(".lora_")[0] for name in tensors)
     made = injected(tunable(backbone), rank, alpha, list(targets))
-    digest = hashlib.sha256(f"{backbone.fingerprint} low rank {alpha / rank}".encode())
-    for name, parameter in sorted(made.parameters.items()):
+    for name, parameter in made.parameters.items():
         parameter.requires_grad_(False).copy_(tensors[name])
-        digest.update(f"{name} {tuple(parameter.shape)}".encode())
-        digest.update(parameter.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    digest = hashlib.sha256(f"{backbone.fingerprint} low rank {alpha / rank}".encode())
+    hash_tensors(digest, made.parameters, types=False)
     altered: Any = made.backbone
     altered.fingerprint = digest.hexdigest()
     tuned: Backbone = altered

@@ -100,13 +100,6 @@ class PatchCore:
         bank = MemoryBank.build(vectors.flatten(0, 2), self._thinning(grid))
         return PatchCoreContext(bank, grid)
 
-    def extend(self, context: PatchCoreContext, references: Features) -> PatchCoreContext:
-        """Further shots join the bank; it is thinned again once it is more than `keep_shots`."""
-        vectors = self._embed(references).flatten(0, 2)
-        return PatchCoreContext(
-            context.bank.add(vectors, self._thinning(context.grid)), context.grid
-        )
-
     def score(self, queries: Features, context: PatchCoreContext) -> Prediction:
         options, bank = self._options, context.bank
         vectors = self._embed(queries)

@@ -65,14 +65,6 @@ class Spade:
     def prepare(self, references: Features, item: Item) -> SpadeContext:  # noqa: ARG002
         return SpadeContext(references.patches, references.image)
 
-    def extend(self, context: SpadeContext, references: Features) -> SpadeContext:
-        """Further shots join the gallery."""
-        layers = zip(context.patches, references.patches, strict=True)
-        return SpadeContext(
-            tuple(torch.cat(layer) for layer in layers),
-            torch.cat([context.tokens, references.image]),
-        )
-
     def score(self, queries: Features, context: SpadeContext) -> Prediction:
         options = self._options
         squared, gallery = nearest_rows(queries.image, context.tokens, options.neighbours)

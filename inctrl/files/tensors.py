@@ -1,7 +1,6 @@
 """Files of tensors: read without running what is in them (no pickle), loaded key by key."""
 
-import os
-import tempfile
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,16 +53,15 @@ def read_part(path: Path, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def write_whole(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors to a safetensors file, which is there as a whole or not at all."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(safetensors.torch.save(dict(tensors)))
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+def hash_tensors(
+    digest: "hashlib._Hash", tensors: Mapping[str, Tensor], *, types: bool = True
+) -> None:
+    """Add names, types (unless they are left out), shapes and bytes to a digest, in name order."""
+    for name, given in sorted(tensors.items()):
+        tensor = given.detach().cpu().contiguous()
+        kind = f"{tensor.dtype} " if types else ""
+        digest.update(f"{name} {kind}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
 
 
 def matters(name: str) -> bool:

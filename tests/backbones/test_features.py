@@ -1,6 +1,7 @@
 """Images to features: batched in order, and remembered on disk by content."""
 
 import os
+import stat
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -118,6 +120,45 @@ def test_a_damaged_entry_is_computed_again_and_mended(tmp_path: Path, damage: by
     assert backbone.calls == [1, 1]
 
 
+def test_a_flipped_bit_is_noticed_wherever_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone, shown, cache = Counting(), images(1), FeatureCache(tmp_path)
+    direct = encode(backbone, shown)
+    encode(backbone, shown, cache=cache)
+    (entry,) = tmp_path.glob("*/*.safetensors")
+    whole = entry.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        entry.write_bytes(damaged)
+        remembered = cache.read(entry.stem)
+        if remembered is not None:  # the flip made no difference
+            assert_equal(remembered, direct)
+    assert_equal(encode(backbone, shown, cache=cache), direct)
+    assert entry.read_bytes() == whole
+    assert caplog.text.count("damaged") == 1
+
+
+def test_an_entry_of_an_earlier_version_is_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone, shown, cache = Counting(), images(1), FeatureCache(tmp_path)
+    direct = encode(backbone, shown, cache=cache)
+    (entry,) = tmp_path.glob("*/*.safetensors")
+    whole = entry.read_bytes()
+    safetensors.torch.save_file(safetensors.torch.load(whole), entry)  # without a checksum
+    assert_equal(encode(backbone, shown, cache=cache), direct)
+    assert entry.read_bytes() == whole
+    assert caplog.text == ""
+
+
+def test_entries_are_for_their_owner_alone(tmp_path: Path) -> None:
+    encode(Counting(), images(1), cache=FeatureCache(tmp_path))
+    (entry,) = tmp_path.glob("*/*.safetensors")
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o600
+
+
 def _work(folder: str) -> Tensor:
     torch.set_num_threads(1)
     return encode(Counting(), images(12), cache=FeatureCache(Path(folder)), batch=3).image
@@ -134,7 +175,7 @@ def test_concurrent_writers_leave_no_broken_entry(tmp_path: Path) -> None:
     backbone = Counting()
     assert torch.equal(encode(backbone, images(12), cache=FeatureCache(tmp_path)).image, expected)
     assert backbone.calls == []
-    assert not list(tmp_path.glob("*/*.tmp"))
+    assert not list(tmp_path.glob("*/*.partial"))
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 12
 
 
@@ -158,14 +199,19 @@ def test_prune_leaves_what_another_process_is_writing_but_not_what_it_abandoned(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "ab").mkdir()
-    fresh, old = (tmp_path / "ab" / f"{digit * 64}.x.tmp" for digit in "12")
-    for path in (fresh, old):
-        path.write_bytes(b"x" * 100)
+    fresh, *old = (
+        tmp_path / "ab" / f"{digit * 64}.{rest}"
+        for digit, rest in zip(
+            "123", (*[f"safetensors.{'0' * 32}.partial"] * 2, "x.tmp"), strict=True
+        )
+    )
     long_ago = time.time() - 86_400
-    os.utime(old, (long_ago, long_ago))
+    for path in (fresh, *old):
+        path.write_bytes(b"x" * 100)
+    for path in old:
+        os.utime(path, (long_ago, long_ago))
     FeatureCache(tmp_path, limit=0).prune()
-    assert fresh.exists()
-    assert not old.exists()
+    assert list((tmp_path / "ab").iterdir()) == [fresh]
 
 
 def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
@@ -219,9 +265,9 @@ def test_a_cache_that_breaks_costs_no_result(
         raise OSError(28, "No space left on device")
 
     cache = FeatureCache(tmp_path)
-    monkeypatch.setattr("inctrl.backbones.cache.tempfile.mkstemp", full)
+    monkeypatch.setattr("inctrl.files.whole.os.open", full)
     assert len(encode(Counting(), images(3), cache=cache)) == 3
-    assert caplog.text.count("No space left") == 1
+    assert caplog.text.count("the disk is full") == 1
 
 
 def test_an_unwritable_default_folder_is_done_without(

@@ -2,9 +2,11 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -338,3 +340,19 @@ def test_importing_the_module_does_not_import_peft() -> None:
     code = "import sys, json, inctrl.inspection.inspector; print(json.dumps('peft' in sys.modules))"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert json.loads(seen.stdout) is False
+
+
+def test_loading_updating_and_training_leave_no_compiler_cache(tmp_path: Path) -> None:
+    code = (
+        "import os, torch; from inctrl.backbones import load_backbone;"
+        "from inctrl.backbones.lowrank import injected, targets_of;"
+        "backbone = load_backbone('tiny');"
+        "made = injected(backbone, 2, 4.0, targets_of(backbone)[:2]);"
+        "torch.optim.AdamW(made.parameters.values());"
+        "assert 'TORCHINDUCTOR_CACHE_DIR' not in os.environ"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
+    subprocess.run(
+        [sys.executable, "-c", code], env={**environment, "TMPDIR": str(tmp_path)}, check=True
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -431,3 +431,21 @@ def test_what_needs_normal_images_asks_for_them_in_one_line(
     assert streams.err.count("\n") == 1
     assert says in streams.err
     assert not out.exists()
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    """Libraries that torch's compiler comes with make it a cache there."""
+    temporary, out = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "inctrl", "detect", GOOD),
+            *("--normal", *SHOTS, "--cache", "off", "--out", str(out)),
+        ],
+        env={**environment, "TMPDIR": str(temporary)},
+        capture_output=True,
+        check=True,
+    )
+    assert (out / "report.html").is_file()
+    assert list(temporary.iterdir()) == []

@@ -1,15 +1,13 @@
-"""Detectors that keep patches: evidence names the right one, and further shots can join."""
+"""Detectors that keep patches: evidence names the right one."""
 
 from typing import Any
 
 import pytest
-import torch
-from test_contract import VARIANTS, features, item
+from test_contract import features, item
 
 from inctrl.detectors import build_detector, detector_for
 from inctrl.errors import UsageError
-from inctrl.protocols import Explains, Extends
-from inctrl.types import concatenate
+from inctrl.protocols import Explains
 
 KEEPING: list[tuple[str, dict[str, str]]] = [
     ("incontext", {}),
@@ -34,33 +32,6 @@ def test_the_nearest_patch_is_the_one_that_was_copied(name: str, options: dict[s
     match = detector.nearest(query, context, cell)
     assert (match.query, match.grid) == ((4, 2), (6, 8))
     assert (match.shot, match.row, match.column) == (1, 3, 7)
-
-
-@pytest.mark.parametrize(
-    ("name", "options"), [("patchcore", {}), ("patchcore", {"search": "flat"}), ("spade", {})]
-)
-def test_shots_that_join_later_count_like_those_given_at_first(
-    name: str, options: dict[str, str]
-) -> None:
-    detector: Any = build_detector(name, options)
-    assert isinstance(detector, Extends)
-    first, later, queries = features(2), features(3, 5), features(4, 1)
-    grown = detector.extend(detector.prepare(first, item()), later)
-    at_once = detector.prepare(concatenate([first, later]), item())
-    ours, theirs = detector.score(queries, grown), detector.score(queries, at_once)
-    assert torch.equal(ours.score, theirs.score)
-    assert torch.equal(ours.anomaly_map, theirs.anomaly_map)
-
-
-def test_a_bounded_bank_is_thinned_again_when_it_grows() -> None:
-    name, options = VARIANTS["patchcore thinned"]
-    detector: Any = build_detector(name, options)
-    context = detector.prepare(features(2), item())
-    grown = detector.extend(context, features(2, 5))
-    offered = 4 * 6 * 6
-    assert grown.bank.offered == offered
-    assert len(context.bank) == 22
-    assert len(grown.bank) == 44
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_scores_of_a_coreset_through_the_detector(oracle: Oracle, search: str) -
         )
     )
     rows = oracle["coreset_bank"]
-    bank = MemoryBank(rows, torch.arange(len(rows)), len(rows))
+    bank = MemoryBank(rows, torch.arange(len(rows)))
     grid = tuple(oracle["patch_grid"].tolist())
     layers = oracle.layers("test")
     queries = Features(layers, torch.zeros(len(layers[0]), 1))
