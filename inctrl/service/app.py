@@ -81,7 +81,7 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # it would build a URL from the request's Host
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
-    app.state.drain, app.state.loaded = drain, False
+    app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
     app.state.give_up = _told
     app.state.verifier = Verifier()
     add_handlers(app)
