@@ -5,14 +5,16 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from inctrl.client.calls import Call
-from inctrl.client.refusals import raised
-from inctrl.errors import Busy, InctrlError, ServiceFailed, Unreachable, UsageError
+from inctrl.client.replies import raised
+from inctrl.errors import Busy, InctrlError, OutputError, ServiceFailed, Unreachable, UsageError
+from inctrl.files.whole import whole_file
 
 M = TypeVar("M", bound=BaseModel)
 PAGE = 200
@@ -97,6 +99,15 @@ class Transport:
             raise self._lost(error) from error
         finally:
             reply.close()
+
+    def save(self, call: Call, path: Path, *, overwrite: bool) -> Path:
+        """`path`, now with the reply, written whole; OutputError where it is there already."""
+        if path.exists() and not (overwrite and path.is_file()):
+            raise OutputError(f"{str(path)!r} is there already; choose another, or overwrite=True")
+        with self.streamed(call, whole=False) as reply, whole_file(path, durable=True) as file:
+            for data in reply.iter_bytes():
+                file.write(data)
+        return path
 
     def _insistent(self, call: Call, stream: bool) -> httpx2.Response:
         until = math.inf if call.deadline is None else time.monotonic() + call.deadline
