@@ -173,8 +173,8 @@ class Transport:
             return Unreachable(f"nothing answers at {self.url}; start it with `inctrl serve`")
         if isinstance(error, httpx2.TimeoutException):
             return Unreachable(f"{self.url} did not answer in time; give a longer timeout")
-        told = " ".join(str(error).split()) or type(error).__name__
-        return Unreachable(f"the connection to {self.url} was lost ({told}); try again")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Unreachable(f"the connection to {self.url} was lost ({reason}); try again")
 
 
 class _Late(Exception):
