@@ -64,7 +64,6 @@ def test_importing_the_client_loads_no_model_library() -> None:
         (422, "unreadable_image", errors.UnreadableImage),
         (422, "missing_model", errors.MissingModel),
         (422, "missing_data", errors.MissingData),
-        (429, "too_many_attempts", errors.Busy),
         (500, "bug", errors.ServiceFailed),
         (503, "busy", errors.Busy),
         (503, "draining", errors.Busy),

@@ -21,7 +21,6 @@ from inctrl.client.calls import (
     set_path,
     shot_path,
 )
-from inctrl.client.saving import saved
 from inctrl.client.transport import Transport
 from inctrl.client.uploads import Image, file_bytes, upload, uploads
 from inctrl.client.waiting import ended
@@ -288,8 +287,7 @@ class Client:
 
     def _save(self, path: str, target: str | Path, overwrite: bool) -> Path:
         call = Call("GET", path, timeout=SLOW)
-        streamed = self._transport.streamed(call, whole=False)
-        return saved(Path(target), streamed, overwrite=overwrite)
+        return self._transport.save(call, Path(target), overwrite=overwrite)
 
     def _remark(self, kind: str, set: str, image: Image, note: str) -> schemas.FeedbackReply:
         form = {"kind": kind, "set": set, "note": note}

@@ -5,14 +5,16 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from inctrl.client.calls import Call
-from inctrl.client.refusals import raised
-from inctrl.errors import Busy, InctrlError, ServiceFailed, Unreachable, UsageError
+from inctrl.client.replies import raised
+from inctrl.errors import Busy, InctrlError, OutputError, ServiceFailed, Unreachable, UsageError
+from inctrl.files.whole import whole_file
 
 M = TypeVar("M", bound=BaseModel)
 PAGE = 200
@@ -98,6 +100,15 @@ class Transport:
         finally:
             reply.close()
 
+    def save(self, call: Call, path: Path, *, overwrite: bool) -> Path:
+        """`path`, now with the reply, written whole; OutputError where it is there already."""
+        if path.exists() and not (overwrite and path.is_file()):
+            raise OutputError(f"{str(path)!r} is there already; choose another, or overwrite=True")
+        with self.streamed(call, whole=False) as reply, whole_file(path, durable=True) as file:
+            for data in reply.iter_bytes():
+                file.write(data)
+        return path
+
     def _insistent(self, call: Call, stream: bool) -> httpx2.Response:
         until = math.inf if call.deadline is None else time.monotonic() + call.deadline
         deadline = call.deadline
@@ -162,8 +173,8 @@ class Transport:
             return Unreachable(f"nothing answers at {self.url}; start it with `inctrl serve`")
         if isinstance(error, httpx2.TimeoutException):
             return Unreachable(f"{self.url} did not answer in time; give a longer timeout")
-        told = " ".join(str(error).split()) or type(error).__name__
-        return Unreachable(f"the connection to {self.url} was lost ({told}); try again")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Unreachable(f"the connection to {self.url} was lost ({reason}); try again")
 
 
 class _Late(Exception):

@@ -81,8 +81,8 @@ def build(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # it would build a URL from the request's Host
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
-    app.state.drain, app.state.loaded = drain, False
-    app.state.give_up = _told
+    app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
+    app.state.give_up = _log_failure
     app.state.verifier = Verifier()
     add_handlers(app)
     for room in ROUTERS:
@@ -150,7 +150,7 @@ async def _load(app: FastAPI) -> None:
     app.state.metrics.loaded.set(1)
 
 
-def _told(error: Exception) -> None:
+def _log_failure(error: Exception) -> None:
     """What is done about a model that cannot be loaded, where no server knows better."""
     logger.error("the model cannot be loaded: %s", error)
 

@@ -57,17 +57,12 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=KEY_LENGT
 
 
 async def uploads(files: Sequence[UploadFile], limits: Limits) -> list[Upload]:
-    """The files of a form; TooLarge where they are too many or one is too long."""
+    """The files of a form; TooLarge where they are too many."""
     if len(files) > limits.images:
         raise TooLarge(f"{len(files)} images were sent; the most at once is {limits.images}")
     read = []
     for file in files:
         name = one_line(file.filename or "image")
-        if file.size is not None and file.size > limits.file_bytes:
-            raise TooLarge(
-                f"{name!r} has {file.size / 1e6:.1f} MB; "
-                f"the limit is {limits.file_bytes / 1e6:g}: scale it down"
-            )
         read.append(Upload(name, await file.read()))
         await file.close()  # else every image is in memory twice until the reply
     return read

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import ctypes
 import math
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Collection
@@ -30,8 +28,7 @@ LEAST = 0.3
 """Seconds of answering after the signal: what is in the sockets' buffers is read meanwhile."""
 PATIENCE = 0.5
 """Seconds for the request on a connection that was taken last."""
-SO_ATTACH_FILTER = 26
-BPF_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
 
 
 class Drain:
@@ -181,14 +178,16 @@ class DrainingServer(Server):
 
 
 def _refuse_handshakes(listener: socket.socket) -> None:
-    """Makes the kernel drop what arrives for a listener, but keep what it has accepted for it.
+    """Makes the kernel drop new handshakes, but keep the connections that it has made.
 
     Between the last accept and the close a connection could still be made, and would be reset.
-    With this it is not: the client's handshake goes unanswered and is then refused.
+    No packet has as many hops left as are asked for here (usual are 64 or 128), so a client's
+    handshake goes unanswered and is then refused. Where the system cannot do it, the gap stays.
     """
-    if sys.platform != "linux":
-        return
-    program = ctypes.create_string_buffer(BPF_DROP_ALL)
-    with contextlib.suppress(OSError):
-        fprog = struct.pack("HL", 1, ctypes.addressof(program))
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
+    if sys.platform == "linux":
+        is_v6 = listener.family == socket.AF_INET6
+        level, option = (
+            (socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT) if is_v6 else (socket.IPPROTO_IP, IP_MINTTL)
+        )
+        with contextlib.suppress(OSError):
+            listener.setsockopt(level, option, 255)

@@ -7,14 +7,14 @@ and decode names in any character set that Python knows, `unicode_escape` among 
 import codecs
 import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
@@ -32,9 +32,13 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class FormRequest(Request):
-    """A request whose form is read as above: 415 for another character set, 507 for a full disk."""
+    """A request whose form is read as above.
 
-    memory = IN_MEMORY
+    413 for a file over the limit as soon as that much has come, whether it is a part or the whole
+    body; 415 for another character set, 507 for a full disk.
+    """
+
+    holds_archive = False
 
     async def form(self, **limits: Any) -> FormData:  # type: ignore[override]  # it is awaited alone
         kind, options = parse_options_header(self.headers.get("content-type"))
@@ -43,11 +47,14 @@ class FormRequest(Request):
             if self._form is None:
                 self._form = await self._parsed(limits)
             return self._form
+        if not self.holds_archive:
+            await self._read_body()
         return await super().form(**limits)
 
     async def _parsed(self, limits: dict[str, Any]) -> FormData:
-        parser = MultiPartParser(self.headers, self.stream(), **limits)
-        parser.spool_max_size = self.memory
+        largest = sys.maxsize if self.holds_archive else self._largest
+        parser = BoundedParser(self.headers, self.stream(), largest, **limits)
+        parser.spool_max_size = ON_DISK if self.holds_archive else IN_MEMORY
         try:
             with writing(Path("temporary folder")):
                 return await parser.parse()
@@ -56,11 +63,47 @@ class FormRequest(Request):
         except OutputError as error:  # FastAPI lets no other kind of exception through
             raise HTTPException(507) from error
 
+    async def _read_body(self) -> None:
+        """Read a body that is no form of parts."""
+        body = bytearray()
+        async for data in self.stream():
+            body += data
+            if len(body) > self._largest:
+                raise too_large("the body", self._largest)
+        self._body = bytes(body)
+
+    @property
+    def _largest(self) -> int:
+        largest: int = self.app.state.limits.file_bytes
+        return largest
+
 
 class ArchiveRequest(FormRequest):
-    """One whose file may be larger than memory."""
+    """One whose file may be larger than memory; only the whole request is bounded."""
 
-    memory = ON_DISK
+    holds_archive = True
+
+
+class BoundedParser(MultiPartParser):
+    """Refuses a file with more than `largest` bytes while it comes in."""
+
+    def __init__(
+        self, headers: Headers, stream: AsyncGenerator[bytes, None], largest: int, **limits: Any
+    ) -> None:
+        super().__init__(headers, stream, **limits)
+        self._largest = largest
+        self._size = 0
+
+    def on_part_begin(self) -> None:
+        self._size = 0
+        super().on_part_begin()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._size += end - start
+        file = self._current_part.file
+        if file is not None and self._size > self._largest:
+            raise too_large(repr(one_line(file.filename or "image")), self._largest)
+        super().on_part_data(data, start, end)
 
 
 class FormRoute(APIRoute):
@@ -86,6 +129,12 @@ class ArchiveRoute(FormRoute):
 def one_line(text: str) -> str:
     """Without control characters, and encodable."""
     return CONTROL.sub(" ", text)
+
+
+def too_large(what: str, largest: int) -> HTTPException:
+    return HTTPException(
+        413, f"{what} has more than {largest / 1e6:g} MB, the limit: scale it down"
+    )
 
 
 def _check_charset(name: bytes) -> None:

@@ -44,7 +44,7 @@ def configuration(app: ASGIApp, limits: Limits, *, host: str, port: int) -> Conf
         http=protocol(limits),
         ws="none",  # no route speaks it
         loop="asyncio",
-        proxy_headers=False,  # a client must not choose the address that its attempts count for
+        proxy_headers=False,  # nor does anything here go by a client's address
         server_header=False,
         access_log=False,
         log_config=None,

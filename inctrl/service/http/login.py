@@ -4,23 +4,19 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from inctrl.errors import Busy
 from inctrl.service.http.problems import send_problem
+from inctrl.service.http.tokens import Check
 
 COOKIE = "inctrl_session"
 HOURS = 12
 MOST = 1024
 LARGEST_FORM = 4096
-
-Verify = Callable[[str], Awaitable[bool]]
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
@@ -40,7 +36,7 @@ p[role=alert] { border-left: .3rem solid #c62828; padding-left: .6rem; }
 </style>
 <main>
 <h1>inctrl</h1>
-{told}<form method="post" action="/login">
+{alert}<form method="post" action="/login">
 <label for="token">Access token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
@@ -73,7 +69,7 @@ class Sessions:
 
 
 async def answer_login(
-    scope: Scope, receive: Receive, send: Send, verify: Verify, sessions: Sessions
+    scope: Scope, receive: Receive, send: Send, verify: Check, sessions: Sessions
 ) -> None:
     """The page, or the session for a right token. It leads to `/` and nowhere else."""
     if scope["method"] in ("GET", "HEAD"):
@@ -84,15 +80,10 @@ async def answer_login(
         await send_problem(scope, send, 405, "method_not_allowed", "use GET or POST", headers)
         return
     token = await _token(receive)
-    try:
-        right = token is not None and await verify(token)
-    except Busy as error:
-        await _page(429, str(error), error.retry_after)(scope, receive, send)
-        return
-    if not right:
+    if token is None or not verify(token):
         await _page(401, "This token is not known.")(scope, receive, send)
         return
-    reply = _moved("/")
+    reply = redirect("/")
     reply.set_cookie(
         COOKIE,
         sessions.open(),
@@ -111,7 +102,7 @@ async def answer_logout(scope: Scope, receive: Receive, send: Send, sessions: Se
         await send_problem(scope, send, 405, "method_not_allowed", "use POST", headers)
         return
     sessions.close(HTTPConnection(scope).cookies.get(COOKIE, ""))
-    reply = _moved("/login")
+    reply = redirect("/login")
     reply.delete_cookie(COOKIE, httponly=True, samesite="strict")
     await reply(scope, receive, send)
 
@@ -135,15 +126,13 @@ async def _token(receive: Receive) -> str | None:
     return values[0].strip() if len(values) == 1 else None
 
 
-def _page(status: int, told: str = "", retry_after: float = 0.0) -> Response:
-    alert = f'<p role="alert">{told}</p>\n' if told else ""
+def _page(status: int, fault: str = "") -> Response:
+    alert = f'<p role="alert">{fault}</p>\n' if fault else ""
     headers = {"content-security-policy": POLICY, "cache-control": "no-store"}
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        headers["retry-after"] = str(int(retry_after) + 1)
-    return HTMLResponse(PAGE.replace("{told}", alert), status, headers)
+    return HTMLResponse(PAGE.replace("{alert}", alert), status, headers)
 
 
-def _moved(path: str) -> Response:
+def redirect(path: str) -> Response:
     return Response(status_code=303, headers={"location": path, "cache-control": "no-store"})
 
 

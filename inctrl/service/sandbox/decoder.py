@@ -17,7 +17,6 @@ import json
 import math
 import os
 import resource
-import signal
 import struct
 import sys
 import time
@@ -29,6 +28,7 @@ import numpy as np
 
 from inctrl.errors import UnreadableImage
 from inctrl.images import decode
+from inctrl.service.sandbox.limits import die_with, lower
 
 LATE = (
     "BmpImagePlugin",
@@ -49,7 +49,7 @@ MAGIC = b"icd1"
 HEADER = struct.Struct("<4sIIQ")
 READY = 0
 """Number of the frame that the child sends when it can decode."""
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def frame(number: int, head: Mapping[str, Any], body: int = 0) -> bytes:
@@ -126,16 +126,6 @@ def streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def die_with(parent: int) -> None:
-    """End with the parent, also if that is killed; a signal to its group is not for us."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the parent drains, and then closes stdin
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the process that started this decoder has ended")
-
-
 def confine(memory: int) -> None:
     """Give up everything that decoding does not need, for good."""
     if sys.platform == "linux":
@@ -149,14 +139,7 @@ def confine(memory: int) -> None:
         (resource.RLIMIT_NPROC, 0),  # not held for root
         (resource.RLIMIT_NOFILE, 0),  # what is open stays; no file or socket joins it
     ):
-        _lower(kind, limit)
-
-
-def _lower(kind: int, limit: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    with contextlib.suppress(OSError, ValueError):  # macOS holds no limit of address space
-        resource.setrlimit(kind, (limit, limit))
+        lower(kind, limit)
 
 
 def _limit_processor(seconds: float) -> None:

@@ -60,7 +60,7 @@ class _Head:
     seconds: float
 
 
-class Child:
+class DecoderProcess:
     """A process started with `command`; asked one thing at a time."""
 
     def __init__(self, command: list[str]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from inctrl.errors import InctrlError, UnreadableImage
 from inctrl.images import Picture
-from inctrl.service.sandbox.decoder_child import Child, Death, Reply
+from inctrl.service.sandbox.decoder_child import Death, DecoderProcess, Reply
 
 START_SECONDS = 30.0
 """For a child to say that it is ready; it needs 0.3 on an idle machine."""
@@ -61,8 +61,8 @@ class Decoders:
         self.replaced: Counter[str] = Counter()
         """Children replaced so far, by cause: time, memory, death."""
         self._turn = asyncio.Semaphore(count)
-        self._idle: list[Child | None] = [None] * count
-        self._children: set[Child] = set()
+        self._idle: list[DecoderProcess | None] = [None] * count
+        self._children: set[DecoderProcess] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -77,7 +77,7 @@ class Decoders:
             if isinstance(outcome, BaseException):
                 await self.close()
                 raise outcome
-        self._idle = [child for child in started if isinstance(child, Child)]
+        self._idle = [child for child in started if isinstance(child, DecoderProcess)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -166,11 +166,11 @@ class Decoders:
     def _none() -> NoDecoder:
         return NoDecoder("the image decoders are closed; send it again when the service is back")
 
-    def _hand_on(self, child: Child | None) -> None:
+    def _hand_on(self, child: DecoderProcess | None) -> None:
         self._idle.append(child)
         self._turn.release()
 
-    async def _replace(self, child: Child) -> None:
+    async def _replace(self, child: DecoderProcess) -> None:
         """Another child in its place; where none starts, the next asker tries, once."""
         successor = None
         try:
@@ -179,16 +179,16 @@ class Decoders:
         finally:
             self._hand_on(successor)
 
-    async def _renew(self, child: Child) -> Child:
+    async def _renew(self, child: DecoderProcess) -> DecoderProcess:
         await self._end(child)
         return await self._start()
 
-    async def _start(self) -> Child:
+    async def _start(self) -> DecoderProcess:
         if self._closed:
             raise self._none()
         child = None
         try:
-            child = Child(self.command())
+            child = DecoderProcess(self.command())
             self._children.add(child)
             async with asyncio.timeout(START_SECONDS):
                 await child.ready()
@@ -201,7 +201,7 @@ class Decoders:
             ) from None
         return child
 
-    async def _end(self, child: Child) -> None:
+    async def _end(self, child: DecoderProcess) -> None:
         await child.end()
         self._children.discard(child)
 

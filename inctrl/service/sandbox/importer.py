@@ -5,7 +5,6 @@ It holds no more than a share of the machine, and says how it ended as a line of
 """
 
 import argparse
-import contextlib
 import json
 import os
 import resource
@@ -13,7 +12,7 @@ import sys
 from pathlib import Path
 
 from inctrl.errors import InctrlError
-from inctrl.service.sandbox.decoder import die_with
+from inctrl.service.sandbox.limits import die_with, lower
 from inctrl.store import open_store
 from inctrl.store.transfer import import_set
 
@@ -35,12 +34,12 @@ def main() -> None:
     try:
         with open_store(args.store) as store:
             version = import_set(store, args.archive, name=args.name, pixels=args.pixels)
-        told = {"name": version.name}
+        outcome = {"name": version.name}
     except MemoryError:
-        told = {"error": "MemoryError", "detail": ""}
+        outcome = {"error": "MemoryError", "detail": ""}
     except InctrlError as error:
-        told = {"error": type(error).__name__, "detail": str(error)}
-    sys.stdout.write(json.dumps(told))
+        outcome = {"error": type(error).__name__, "detail": str(error)}
+    sys.stdout.write(json.dumps(outcome))
 
 
 def confine(memory: int, seconds: int) -> None:
@@ -51,10 +50,7 @@ def confine(memory: int, seconds: int) -> None:
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, hard = resource.getrlimit(kind)
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        with contextlib.suppress(OSError, ValueError):  # macOS holds no limit of address space
-            resource.setrlimit(kind, (limit, limit))
+        lower(kind, limit)
 
 
 if __name__ == "__main__":

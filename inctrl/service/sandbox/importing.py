@@ -68,25 +68,25 @@ class Importer:
             start_new_session=True,
         )
         try:
-            told, _ = await asyncio.wait_for(child.communicate(), SECONDS)
+            output, _ = await asyncio.wait_for(child.communicate(), SECONDS)
         except BaseException as error:
             child.kill()
             await child.wait()
             if isinstance(error, TimeoutError):
                 raise TooLarge("the archive took too long to read; it holds too much") from None
             raise
-        return child.returncode or 0, told
+        return child.returncode or 0, output
 
 
 def _said(code: int, said: bytes) -> str:
-    """The name of the set; else the error that the child told, or died of."""
+    """The name of the set; else the error that the child gave, or died of."""
     try:
-        told = json.loads(said) if code == 0 else {}
+        outcome = json.loads(said) if code == 0 else {}
     except ValueError:
-        told = {}
-    if "name" in told:
-        return str(told["name"])
-    kind, detail = told.get("error"), told.get("detail", "")
+        outcome = {}
+    if "name" in outcome:
+        return str(outcome["name"])
+    kind, detail = outcome.get("error"), outcome.get("detail", "")
     if kind is None:
         raise InctrlError("the archive could not be read: what reads archives ended unexpectedly")
     if kind == "MemoryError":

@@ -1,19 +1,16 @@
 """Who is let in: a bearer token, or the session of somebody who logged in with one."""
 
-import asyncio
 import logging
 import re
-import threading
 import time
 
-import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from inctrl.service.http.access import Attempts, Tokens, TooManyAttempts
+from inctrl.service.http.access import Tokens
 from inctrl.service.http.login import Sessions
 from inctrl.service.http.tokens import TokenFile, write_token_file
 
@@ -190,96 +187,6 @@ def test_websockets_need_the_token_or_the_session():
     browser.post("/login", data={"token": TOKEN})
     with browser.websocket_connect("/ws"):
         pass
-
-
-def test_a_right_token_is_checked_once():
-    checked = []
-    browser = client(lambda token: checked.append(token) or token == TOKEN)
-    for _ in range(3):
-        assert browser.get("/v1/x", headers=bearer()).status_code == 200
-    assert checked == [TOKEN]
-
-
-def test_whoever_guesses_has_to_wait_but_known_tokens_and_other_clients_do_not():
-    checked = []
-
-    async def guess():
-        attempts = Attempts(lambda token: checked.append(token) or token == TOKEN, tries=3, per=0.3)
-        assert await attempts.verify(TOKEN, "a")
-        for number in range(3):
-            assert not await attempts.verify(f"wrong{number}", "a")
-        with pytest.raises(TooManyAttempts) as refusal:
-            await attempts.verify("wrong", "a")
-        assert 0 < refusal.value.retry_after <= 0.3
-        assert len(checked) == 4
-        assert await attempts.verify(TOKEN, "a")
-        assert not await attempts.verify("wrong", "b")
-        await anyio.sleep(0.31)
-        assert not await attempts.verify("wrong", "a")
-
-    asyncio.run(guess())
-
-
-def test_guesses_at_once_count_before_they_are_checked():
-    async def guess():
-        attempts = Attempts(str.isspace, tries=3)
-        tries = [attempts.verify(str(number), "a") for number in range(20)]
-        return await asyncio.gather(*tries, return_exceptions=True)
-
-    outcomes = asyncio.run(guess())
-    assert outcomes.count(False) == 3
-    assert sum(isinstance(outcome, TooManyAttempts) for outcome in outcomes) == 17
-
-
-def test_tokens_are_checked_off_the_loop_one_at_a_time():
-    threads, at_once, most = set(), 0, 0
-
-    def check(token):
-        nonlocal at_once, most
-        threads.add(threading.current_thread())
-        at_once += 1
-        most = max(most, at_once)
-        time.sleep(0.02)
-        at_once -= 1
-        return False
-
-    async def guess():
-        attempts = Attempts(check)
-        await asyncio.gather(*(attempts.verify("x", str(number)) for number in range(5)))
-
-    asyncio.run(guess())
-    assert threading.main_thread() not in threads
-    assert most == 1
-
-
-def test_guessing_is_answered_429_on_both_ways():
-    browser = client()
-    for _ in range(5):
-        assert browser.get("/v1/x", headers=bearer("wrong")).status_code == 401
-    reply = browser.get("/v1/x", headers=bearer("wrong"))
-    assert (reply.status_code, reply.json()["code"]) == (429, "too_many_attempts")
-    assert 1 <= int(reply.headers["retry-after"]) <= 60
-    page = browser.post("/login", data={"token": "wrong"})
-    assert page.status_code == 429
-    assert 'role="alert"' in page.text
-    assert 1 <= int(page.headers["retry-after"]) <= 61
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "shared"),
-    [
-        ("2001:db8::1", "2001:db8::2", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("10.0.0.1", "10.0.0.2", False),
-    ],
-)
-def test_an_ipv6_network_is_one_client(first, second, shared):
-    app = Tokens(Starlette(routes=ROUTES), TOKEN.__eq__)
-    for address, status in ((first, 429), (second, 429 if shared else 401)):
-        browser = TestClient(app, client=(address, 1))
-        for _ in range(6 if address == first else 1):
-            reply = browser.get("/v1/x", headers=bearer("wrong"))
-        assert reply.status_code == status
 
 
 def test_the_token_is_never_logged(caplog, tmp_path):

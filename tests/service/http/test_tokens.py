@@ -1,11 +1,12 @@
 """Tokens: how they are made and kept."""
 
+import hashlib
 import re
 
 import pytest
 
 from inctrl.errors import Conflict, InvalidFile, OutputError, UsageError
-from inctrl.service.http.tokens import Entry, TokenFile, new_token, write_token_file
+from inctrl.service.http.tokens import TokenFile, new_token, write_token_file
 
 TOKEN = "inctrl_right"  # noqa: S105
 
@@ -20,24 +21,21 @@ def test_a_written_token_is_let_in_and_no_other(tmp_path):
     path = tmp_path / "tokens"
     first, second = write_token_file(path), write_token_file(path, "laptop")
     tokens = TokenFile.read(path)
-    assert [entry.name for entry in tokens.entries] == ["default", "laptop"]
+    assert [name for name, _ in tokens.digests] == ["default", "laptop"]
     assert tokens.check(first)
     assert tokens.check(second)
     for wrong in ("", first[:-1], first + " ", first.upper(), new_token(), "\udcff", "x" * 10_000):
         assert not tokens.check(wrong)
 
 
-def test_the_file_holds_salted_hashes_for_the_owner_alone(tmp_path):
+def test_the_file_holds_hashes_for_the_owner_alone(tmp_path):
     path = tmp_path / "tokens"
     token = write_token_file(path)
     write_token_file(path, "b")
     assert path.stat().st_mode & 0o777 == 0o600
-    assert token not in path.read_text()
-    assert re.fullmatch(
-        r"default:scrypt,n=16384,r=8,p=1:[^:]{24}:[^:]{44}", path.read_text().splitlines()[0]
-    )
-    a, b = TokenFile.read(path).entries
-    assert a.salt != b.salt
+    first, second = path.read_text().splitlines()
+    assert first == f"default:sha256:{hashlib.sha256(token.encode()).hexdigest()}"
+    assert re.fullmatch(r"b:sha256:[0-9a-f]{64}", second)
     assert [left.name for left in tmp_path.iterdir()] == ["tokens"]
 
 
@@ -63,25 +61,34 @@ def test_a_file_that_others_may_touch_is_refused(tmp_path, mode):
         TokenFile.read(path)
 
 
-GOOD = "a:scrypt,n=16384,r=8,p=1:" + "A" * 24 + ":" + "A" * 43 + "="
-
-
+GOOD = "a:sha256:" + "0a" * 32
 DAMAGE = [
-    *[("scrypt", "md5"), ("16384", "16383"), ("16384", "999999"), ("n=16384", "n=0")],
-    *[("r=8", "r=99"), ("r=8", "r=0"), ("p=1", "p=0"), ("A" * 24, "A" * 4), ("A" * 43, "A" * 39)],
-    *[("a:", ":"), ("a:", "A b:"), ("AAA", "A!A"), ("=", "=:x"), (GOOD, ""), (GOOD, TOKEN)],
+    *[("sha256", "md5"), ("0a", ""), ("0a", "0a0a"), ("0a", "0A"), ("0a", "0g"), ("0a", "0a ")],
+    *[("a:", ":"), ("a:", "A b:"), ("a:", "a::"), (GOOD, ""), (GOOD, TOKEN), (GOOD, GOOD + ":x")],
 ]
 
 
 @pytest.mark.parametrize("line", [GOOD.replace(*damage, 1) for damage in DAMAGE])
 def test_a_damaged_line_is_named_but_not_shown(tmp_path, line):
-    assert Entry.parse(GOOD).name == "a"
     path = tmp_path / "tokens"
-    write_token_file(path)
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(InvalidFile, match="line 2 of") as refusal:
+    write_token_file(path, "b")
+    good = path.read_text() + GOOD + "\n"
+    path.write_text(good)
+    assert len(TokenFile.read(path).digests) == 2
+    path.write_text(good + line + "\n")
+    with pytest.raises(InvalidFile, match="line 3 of") as refusal:
         TokenFile.read(path)
     assert TOKEN not in str(refusal.value)
+
+
+def test_a_line_of_an_older_kind_asks_for_a_new_token(tmp_path):
+    path = tmp_path / "tokens"
+    write_token_file(path)
+    old = "a:scrypt,n=16384,r=8,p=1:" + "A" * 24 + ":" + "A" * 43 + "="
+    path.write_text(path.read_text() + old + "\n")
+    for act in (TokenFile.read, lambda path: write_token_file(path, "b")):
+        with pytest.raises(InvalidFile, match="line 2 of .* make a new token$"):
+            act(path)
 
 
 def test_no_file_an_empty_file_or_a_taken_name_are_errors(tmp_path):
@@ -97,5 +104,5 @@ def test_no_file_an_empty_file_or_a_taken_name_are_errors(tmp_path):
         write_token_file(path)
     with pytest.raises(UsageError, match="no name"):
         write_token_file(path, "a:b")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_token_file(tmp_path / "none" / "tokens")

@@ -39,7 +39,6 @@ BY_STATUS: dict[int, type[InctrlError]] = {
     404: NotStored,
     409: Conflict,
     412: Conflict,
-    429: Busy,
     503: Busy,
     504: Busy,
     507: NoSpace,
