@@ -1,34 +1,19 @@
 """What a refusal says to somebody who has no command line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from live import Live, files, live, picture, png
+from live import files, png
 
 import inctrl
 from inctrl.service.refusals import WORDS
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("wording")) as running:
-        with running.client() as client:
-            client.create_set("part", [picture(1)])
-        yield running
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
-
-
 @pytest.mark.parametrize("phrase", [theirs for theirs, _ in WORDS])
 def test_what_is_put_in_other_words_is_still_said_somewhere(phrase: str) -> None:
     root = Path(inctrl.__file__).parent
-    rooms = [*(root / "detectors").glob("*.py"), root / "inputs.py"]
+    rooms = [*(root / "detectors").glob("*.py"), root / "inspection" / "inputs.py"]
     text = "".join(path.read_text() for path in rooms)
     first, _, last = phrase.partition(" (")
     assert first in text

@@ -39,12 +39,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield running
 
 
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
-
-
 def bring(http: httpx2.Client, data: bytes, name: str = "copy") -> httpx2.Response:
     return http.post("/v1/imports", data={"name": name}, files=files("archive", data))
 
@@ -80,7 +74,7 @@ def test_an_archive_is_read_at_low_priority_within_memory_and_time(
 
 def test_the_child_confines_itself(tmp_path: Path) -> None:
     look = (
-        "import os, resource; from inctrl.service import importer; importer.confine(2**31, 60);"
+        "import os, resource; from inctrl.service.sandbox import importer; importer.confine(2**31, 60);"
         "print(resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU),"
         "os.getpriority(os.PRIO_PROCESS, 0))"
     )
