@@ -1,4 +1,4 @@
-"""One thread for each process, the watch over the network, and the oracles.
+"""The same threads and seed for each test, the watch over the network, and the oracles.
 
 On many CPUs the number of threads moves scores in the seventh digit, and a service sets it for
 its process. So every test begins with the same number, and so does every command that one starts.
@@ -58,8 +58,9 @@ def dialled() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def same_threads() -> None:
-    """However many the tests before have left."""
+def same_start() -> None:
+    """Whatever the tests before have drawn, and however many threads they have left."""
+    torch.manual_seed(0)
     if torch.get_num_threads() != THREADS:
         torch.set_num_threads(THREADS)
 
