@@ -39,12 +39,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield running
 
 
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
-
-
 def bring(http: httpx2.Client, data: bytes, name: str = "copy") -> httpx2.Response:
     return http.post("/v1/imports", data={"name": name}, files=files("archive", data))
 
