@@ -4,9 +4,6 @@ Everything that is shown follows from it, so that looking at another image or mo
 no model.
 """
 
-import asyncio
-import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,9 +14,8 @@ from inctrl.page.views import View, view
 from inctrl.reporting.pictures import SHOT, pictures
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo, row
 from inctrl.service.answers import scale_of
-from inctrl.service.detection import Asked, record
+from inctrl.service.detection import Asked, answer
 from inctrl.service.workbench import Prepared, Workbench
-from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
 
 
@@ -67,26 +63,12 @@ async def inspect(
 ) -> Inspection:
     """Score queries as `POST /v1/detect` does; the scores are in the history when this returns."""
     uploads = await read(one.path for one in queries)
-    longest = bench.settings.limits.longest_deadline
-    with bench.admission.admit(longest, len(uploads) + len(asked.shots)) as ticket:
-        began = time.perf_counter()
-        prepared = await bench.prepare(
-            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
-        )
-        ready = time.perf_counter()
-        records = list[ScoreRecord]()
-
-        def deal(index: int, result: Result) -> tuple[Row, View]:
-            if bench.settings.history:
-                records.append(record(uuid.uuid4().hex, result, prepared))
-            return drawn(index, result, prepared)
-
-        outcomes = await bench.inspect(prepared.fitted, uploads, ticket, deal)
-    if records:
-        await asyncio.to_thread(bench.store.history.add, records)
+    with bench.admission.admit(bench.settings.limits.longest_deadline) as ticket:
+        found = await answer(bench, asked, uploads, ticket, drawn)
+    prepared, outcomes = found.prepared, found.outcomes
     version = prepared.version
     return Inspection(
-        info=run_info(prepared, ready - began),
+        info=run_info(prepared, found.preparing),
         rows=tuple(
             FailedRow(i, one.name, one.error) if isinstance(one, Failure) else one[0]
             for i, one in enumerate(outcomes)
@@ -96,11 +78,11 @@ async def inspect(
         shots=tuple(shots),
         reference=f"{version.name}@{version.version}" if version else None,
         refused=tuple(one.error for one in prepared.refused),
-        seconds=time.perf_counter() - ready,
+        seconds=found.inspecting,
     )
 
 
-def drawn(index: int, result: Result, prepared: Prepared) -> tuple[Row, View]:
+def drawn(index: int, result: Result, prepared: Prepared, _: str | None) -> tuple[Row, View]:
     """A result without its arrays, as a report and as the page show it."""
     fitted = prepared.fitted
     scale = scale_of(fitted)
