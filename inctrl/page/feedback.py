@@ -14,7 +14,6 @@ from inctrl.page.inspection import Inspection
 from inctrl.page.telling import inform, told
 from inctrl.page.uploads import read
 from inctrl.service.workbench import Adjusted, Workbench
-from inctrl.store import SetVersion
 
 
 class Acts:
@@ -78,7 +77,8 @@ class Acts:
         """The normal images as a new set, which is then the one that is used."""
         if found is None or not found.shots:
             raise UsageError("there are no normal images to save")
-        version = await self._created(name.strip(), found)
+        uploads = await read(one.path for one in found.shots)
+        version = await self._bench.create_set(name.strip(), uploads, found.info.card.item)
         saved = replace(found, reference=f"{version.name}@{version.version}", shots=())
         inform(f"Saved as {version.name}@{version.version} with {len(version.shots)} images.")
         sets = await asyncio.to_thread(self._inputs.sets, version.name)
@@ -87,12 +87,6 @@ class Acts:
             *self.for_inspection(saved),
             *(gr.Radio(value=SAVED), gr.Column(visible=False), gr.Column(visible=True), sets),
         )
-
-    async def _created(self, name: str, found: Inspection) -> SetVersion:
-        uploads = await read(one.path for one in found.shots)
-        pictures, _ = await self._bench.normals(uploads)
-        create = self._bench.store.sets.create
-        return await asyncio.to_thread(create, name, pictures, item=found.info.card.item)
 
     @told
     async def false_alarm(self, found: Inspection | None, chosen: int) -> Any:

@@ -115,9 +115,7 @@ class SetsTab:
         if not name or not files:
             raise UsageError("add normal images first")
         uploads = await read(one.path for one in files if not one.error)
-        pictures, refused = await self._bench.normals(uploads)
-        before = await self._bench.version(name)
-        after = await asyncio.to_thread(self._store.sets.add, name, pictures, note=note)
+        before, after, refused = await self._bench.add_images(name, uploads, note)
         if after.version == before.version:
             warn("The set has all of these images already.")
         else:
@@ -134,7 +132,7 @@ class SetsTab:
         """Only where it was confirmed."""
         if not name or not sure:
             raise UsageError("tick the box first: removing cannot be undone")
-        await asyncio.to_thread(self._store.sets.remove, name)
+        await self._bench.remove_set(name)
         inform(f"{name} was removed.")
         return await asyncio.to_thread(self._seen, None)
 
@@ -151,4 +149,4 @@ class SetsTab:
 
     @told
     async def verify(self) -> Any:
-        return await asyncio.to_thread(setviews.verify_html, self._store)
+        return setviews.verify_html(*await self._bench.verifier.verify())

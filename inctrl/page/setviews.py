@@ -7,7 +7,7 @@ from inctrl.images import develop, shared_window
 from inctrl.page.html import render
 from inctrl.reporting.pictures import thumbnail
 from inctrl.store import SetVersion, Shot, Store
-from inctrl.store.verify import orphans, verify
+from inctrl.store.verify import Finding
 
 MOST_SHOWN = 24
 """Images of a version that are shown; decoding thousands would keep a person waiting."""
@@ -56,9 +56,9 @@ def difference_html(store: Store, name: str | None, before: int | None, after: i
     )
 
 
-def verify_html(store: Store) -> str:
+def verify_html(faults: Sequence[Finding], orphans: Sequence[Finding]) -> str:
     """Whether every byte is as it was written."""
-    return render("verified", faults=verify(store), loose=len(orphans(store)))
+    return render("verified", faults=faults, loose=len(orphans))
 
 
 def small(store: Store, version: SetVersion, shots: Sequence[Shot]) -> list[Small]:

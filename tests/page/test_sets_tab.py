@@ -1,16 +1,22 @@
 """The Normal sets tab."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx2
+import pytest
 from paged import at_work, write
 
 from inctrl.images import open_image
 from inctrl.page import setviews
 from inctrl.page.sets_tab import SetsTab
 from inctrl.page.uploads import added, read
+from inctrl.service import housekeeping
+from inctrl.service.app import build
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
 from inctrl.store import Store
@@ -123,6 +129,47 @@ def test_a_flipped_bit_is_found(settings: Settings, shots: list[Path]) -> None:
         assert "field@1 image" in text
 
     on_tab(settings, work)
+
+
+@pytest.mark.parametrize("page_first", [True, False])
+def test_the_store_is_verified_for_page_or_rest_one_at_a_time(
+    settings: Settings, told: list[str], monkeypatch: pytest.MonkeyPatch, page_first: bool
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    readings: list[Store] = []
+
+    def slow(store: Store) -> tuple[()]:
+        readings.append(store)
+        begun.set()
+        go_on.wait(30)
+        return ()
+
+    monkeypatch.setattr(housekeeping, "verify", slow)
+
+    async def both() -> None:
+        app = build(settings)
+        with gr.Blocks():
+            tab = SetsTab(app.state.workbench, 60)
+        rest = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
+        async with app.router.lifespan_context(app), rest:
+            if page_first:
+                first = asyncio.ensure_future(tab.verify())
+                assert await asyncio.to_thread(begun.wait, 30)
+                reply = await rest.get("/v1/verify")
+                assert (reply.status_code, reply.json()["code"]) == (503, "busy")
+                go_on.set()
+                assert "Everything is as it was written" in await first
+                assert told == []
+            else:
+                asked = asyncio.ensure_future(rest.get("/v1/verify"))
+                assert await asyncio.to_thread(begun.wait, 30)
+                await tab.verify()
+                go_on.set()
+                assert (await asked).status_code == 200
+                assert told == ["the store is being verified for somebody else; try again"]
+
+    asyncio.run(both())
+    assert len(readings) == 1
 
 
 def _damage(store: Store) -> None:

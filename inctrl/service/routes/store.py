@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from fastapi import Path as PathParameter
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile, set_reply
+from inctrl.service.housekeeping import scratch
 from inctrl.service.http.forms import ArchiveRoute
 from inctrl.service.requests import Bench, told
 from inctrl.service.schemas import NAME, FindingReply, SetReply, VerifyReply
-from inctrl.service.scratch import scratch
 from inctrl.store.transfer import export_set
 from inctrl.store.verify import Finding
 
@@ -54,12 +54,12 @@ async def import_archive(
 
 
 @router.get("/verify")
-async def verify_store(request: Request, bench: Bench) -> VerifyReply:
+async def verify_store(bench: Bench) -> VerifyReply:
     """Read every row and every file of the store, for one caller at a time.
 
     This takes time where there is much.
     """
-    faults, loose = await request.app.state.verifier.look(bench.store)
+    faults, loose = await bench.verifier.verify()
     return VerifyReply(
         clean=not faults,
         faults=[_finding(one) for one in faults],
