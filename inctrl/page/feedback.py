@@ -7,16 +7,15 @@ from typing import Any
 import gradio as gr
 
 from inctrl.errors import UsageError
-from inctrl.page.events import html, on
+from inctrl.page.events import html, inform, on, shows_errors
 from inctrl.page.html import render
 from inctrl.page.inputs import SAVED, Inputs
 from inctrl.page.inspection import Inspection
-from inctrl.page.telling import inform, told
 from inctrl.page.uploads import read
 from inctrl.service.workbench import Adjusted, Workbench
 
 
-class Acts:
+class Feedback:
     """Save as a set; of a registered set also: false alarm, confirmed defect, undo."""
 
     def __init__(
@@ -51,10 +50,10 @@ class Acts:
         kept = [self._inspection, *self.groups, inputs.source, inputs.new, inputs.saved, inputs.set]
         for trigger in (self.save.click, self.name.submit):
             on(trigger, self.keep, [self._inspection, self.name], kept)
-        told_to = [self.last, self.outcome, self.undo, inputs.set]
-        on(self.alarm.click, self.false_alarm, state, told_to)
-        on(self.defect.click, self.confirm, state, told_to)
-        on(self.undo.click, self.take_back, [self._inspection, self.last], told_to)
+        results = [self.last, self.outcome, self.undo, inputs.set]
+        on(self.alarm.click, self.false_alarm, state, results)
+        on(self.defect.click, self.confirm, state, results)
+        on(self.undo.click, self.take_back, [self._inspection, self.last], results)
 
     @property
     def groups(self) -> list[Any]:
@@ -72,7 +71,7 @@ class Acts:
             gr.Button(visible=False),
         )
 
-    @told
+    @shows_errors
     async def keep(self, found: Inspection | None, name: str) -> Any:
         """The normal images as a new set, which is then the one that is used."""
         if found is None or not found.shots:
@@ -88,19 +87,19 @@ class Acts:
             *(gr.Radio(value=SAVED), gr.Column(visible=False), gr.Column(visible=True), sets),
         )
 
-    @told
+    @shows_errors
     async def false_alarm(self, found: Inspection | None, chosen: int) -> Any:
         """Take the query among the normal images, as a new version."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
         return await self._changed(await self._bench.false_alarm(name, upload), undoable=True)
 
-    @told
+    @shows_errors
     async def confirm(self, found: Inspection | None, chosen: int) -> Any:
         """Let the query serve the limit."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
         return await self._changed(await self._bench.confirm_defect(name, upload), undoable=True)
 
-    @told
+    @shows_errors
     async def take_back(self, _found: Inspection | None, last: str) -> Any:
         if not last:
             raise UsageError("there is nothing to undo")

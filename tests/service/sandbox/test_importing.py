@@ -80,7 +80,8 @@ def test_an_archive_is_read_at_low_priority_within_memory_and_time(
 
 def test_the_child_confines_itself(tmp_path: Path) -> None:
     look = (
-        "import os, resource; from inctrl.service.sandbox import importer; importer.confine(2**31, 60);"
+        "import os, resource; from inctrl.service.sandbox import importer;"
+        "importer.confine(2**31, 60);"
         "print(resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU),"
         "os.getpriority(os.PRIO_PROCESS, 0))"
     )
