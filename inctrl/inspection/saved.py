@@ -8,9 +8,9 @@ DIR/shots/0000.png        the shots, for the evidence
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import PIL.Image
 import safetensors.torch
@@ -25,8 +25,7 @@ from inctrl.inspection.inspector import Inspector
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
 
 
-@dataclass(frozen=True, eq=False)
-class Packed:
+class Packed(NamedTuple):
     """A fitted inspector without its shots: JSON that says what it is, and tensors in a file."""
 
     index: dict[str, Any]
@@ -62,19 +61,19 @@ def unpack(
     index = packed.index
     try:
         card, saved = index["card"], index["calibration"]
-        calibration = Calibration(**{key: _frozen(value) for key, value in saved.items()})
+        calibration = Calibration(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
+        )
         window = Window(*card["window"]) if card["window"] else None
-        opened = shots(window)
-        if [shot.sha256 for shot in opened] != index["pictures_sha256"]:
+        kept = shots(window)
+        if [shot.sha256 for shot in kept] != index["pictures_sha256"]:
             raise ValueError("its shots are not those it was made of")
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
             calibration=calibration,
             # A large shot was kept reduced; it has the identity of the original.
-            shots=tuple(
-                replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
-            ),
+            shots=tuple(replace(s, sha256=sha) for s, sha in zip(kept, card["shots"], strict=True)),
             item=card["item"],
             window=window,
         )
@@ -136,24 +135,20 @@ def read_index(path: Path) -> dict[str, Any]:
 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
     """ContextMismatch that names the first thing in which the two inspectors differ."""
-    known = saved
-    if "text_sha256" not in saved and (inspector.learned or inspector.bank.shipped):
+    compared = inspector.identity.compared
+    if "text_sha256" not in saved:
         # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
-        known = {**saved, "text_sha256": inspector.identity.text_sha256}
-    for name, now in inspector.identity.compared.items():
-        if name == "text_sha256":
-            if known.get(name) != now:
-                raise ContextMismatch(
-                    f"context {context!r} was made with other sentences than {saved['text_prior']} "
-                    "has now; use those, or prepare the shots again"
-                )
-        elif known[name] != now:
-            raise ContextMismatch(
-                f"context {context!r} was made with {name} {known[name]!r} "
-                f"(backbone {saved['backbone']!r}), not {now!r} "
-                f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
-            )
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        same = inspector.learned or inspector.bank.shipped
+        saved = {**saved, "text_sha256": compared["text_sha256"] if same else None}
+    other = next((name for name, now in compared.items() if saved[name] != now), None)
+    if other == "text_sha256":
+        raise ContextMismatch(
+            f"context {context!r} was made with other sentences than {saved['text_prior']} "
+            "has now; use those, or prepare the shots again"
+        )
+    if other is not None:
+        raise ContextMismatch(
+            f"context {context!r} was made with {other} {saved[other]!r} "
+            f"(backbone {saved['backbone']!r}), not {compared[other]!r} "
+            f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
+        )
