@@ -8,9 +8,9 @@ DIR/shots/0000.png        the shots, for the evidence
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import PIL.Image
 import safetensors.torch
@@ -25,7 +25,8 @@ from inctrl.inspection.inspector import Inspector
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
 
 
-class Packed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Packed:
     """A fitted inspector without its shots: JSON that says what it is, and tensors in a file."""
 
     index: dict[str, Any]
@@ -60,10 +61,11 @@ def unpack(
     """
     index = packed.index
     try:
-        card, saved = index["card"], index["calibration"]
-        calibration = Calibration(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
-        )
+        card = index["card"]
+        saved: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in index["calibration"].items()
+        }
         window = Window(*card["window"]) if card["window"] else None
         kept = shots(window)
         if [shot.sha256 for shot in kept] != index["pictures_sha256"]:
@@ -71,7 +73,7 @@ def unpack(
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
-            calibration=calibration,
+            calibration=Calibration(**saved),
             # A large shot was kept reduced; it has the identity of the original.
             shots=tuple(replace(s, sha256=sha) for s, sha in zip(kept, card["shots"], strict=True)),
             item=card["item"],
