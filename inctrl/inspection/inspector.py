@@ -90,7 +90,7 @@ class Inspector:
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
         adapter    name or folder; what it records stands in for arguments not given
         alpha      wanted share of normal images called anomalous, in (0, 0.5]
-        cache      folder of remembered features; None: the user's cache folder; "off": none
+        cache      folder of known features; None: the user's cache folder; "off": none
         loader     what loads a backbone, where several inspectors are to share one
         """
         _refuse_outside(alpha, batch)

@@ -129,14 +129,6 @@ class History:
             )
         return removed
 
-    def count(self, set: str | None = None) -> int:
-        """How many scores are kept, in all or of one set."""
-        with self._database.read() as db:
-            row = db.execute(
-                "SELECT count(*) FROM scores WHERE ? IS NULL OR set_name = ?", (set, set)
-            ).fetchone()
-        return int(row[0])
-
 
 def _insert(db: sqlite3.Connection, record: ScoreRecord) -> None:
     if db.execute("SELECT 1 FROM scores WHERE id = ?", (record.id,)).fetchone():
