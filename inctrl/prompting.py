@@ -38,8 +38,8 @@ class Bank:
     @property
     def sha256(self) -> str:
         """A hash of all that it says; name and source are no part of it."""
-        told = [self.normal, self.anomalous, self.templates, dict(self.pairs)]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        text = [self.normal, self.anomalous, self.templates, dict(self.pairs)]
+        return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()
 
     @property
     def shipped(self) -> bool:
@@ -92,14 +92,14 @@ def both_prototypes(
 ) -> tuple[Tensor, Tensor]:
     """`prototypes`, and the plain means of the embeddings (2 e, of any length), on the CPU.
 
-    They are remembered in `cache`, so that no sentence is encoded twice for one backbone.
+    They are kept in `cache`, so that no sentence is encoded twice for one backbone.
     """
     normal, anomalous = bank.sentences(item)
-    told = "\n".join(["both prototypes", backbone.fingerprint, *normal, "", *anomalous])
-    key = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
-    remembered = cache.read(key) if cache else None
-    if remembered is not None:
-        made, raw = remembered.image
+    text = "\n".join(["both prototypes", backbone.fingerprint, *normal, "", *anomalous])
+    key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    known = cache.read(key) if cache else None
+    if known is not None:
+        made, raw = known.image
         return made, raw
     embedded = backbone.encode_text([*normal, *anomalous]).cpu()
     lengths = [len(normal), len(anomalous)]

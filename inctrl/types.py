@@ -1,8 +1,10 @@
 """The values that travel the one path, from features to results. All are frozen."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -134,32 +136,55 @@ class Evidence:
     normal_distance: float
 
 
-@dataclass(frozen=True)
-class Card:
-    """The identity of all that made a result.
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything of an inspector that a context depends on.
+
+    Two are equal where their contexts are: names and sizes only explain the fingerprint, and the
+    folder of the adapter its hash.
 
     text_prior    the sentence bank, or why there is none
     text_sha256   of its sentences, or of the learned prompts; None: no text, or not known
+    """
+
+    backbone: str = field(compare=False)
+    fingerprint: str
+    image_size: int = field(compare=False)
+    layers: tuple[str, ...] = field(compare=False)
+    detector: str
+    options: Options
+    adapter: str | None = field(compare=False)
+    adapter_sha256: str | None
+    fit: Fit
+    text_prior: str
+    text_sha256: str | None = None
+
+    @property
+    def compared(self) -> dict[str, Any]:
+        """The fields that make two of them differ, as JSON gives them back."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return plain
+
+    def key(self, *others: object) -> str:
+        """A hash of it, and of whatever else something depends on."""
+        text = json.dumps([*others, self.compared], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card(Identity):
+    """The identity of all that made a result.
+
     text_weight   what the shots leave of the prior (protocols.WeighsText); None: not weighed
     normal_set    NAME@VERSION of the shots in a store; None: they came by themselves
     """
 
     inctrl: str
-    backbone: str
-    fingerprint: str
-    image_size: int
-    layers: tuple[str, ...]
-    detector: str
-    options: Options
-    adapter: str | None
-    adapter_sha256: str | None
     item: str
-    fit: Fit
     shots: tuple[str, ...]
     shot_names: tuple[str, ...]
     window: tuple[float, float] | None
-    text_prior: str
-    text_sha256: str | None = None
     text_weight: float | None = None
     normal_set: str | None = None
 

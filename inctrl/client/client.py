@@ -1,8 +1,8 @@
 """`Client`: everything that a service can do, as methods that return values and raise errors."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Unpack, overload
 
 import numpy as np
@@ -23,9 +23,11 @@ from inctrl.client.calls import (
 )
 from inctrl.client.transport import Transport
 from inctrl.client.uploads import Image, file_bytes, upload, uploads
-from inctrl.client.waiting import ended
+from inctrl.errors import Busy
 from inctrl.service import schemas
 from inctrl.service.schemas import MapFormat
+
+ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 
 
 class Client:
@@ -59,12 +61,7 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -151,19 +148,14 @@ class Client:
         self,
         queries: Iterable[Image],
         *,
-        set: str | None = None,
-        shots: Iterable[Image] | None = None,
-        item: str | None = None,
-        detector: str | None = None,
-        adapter: str | None = None,
-        alpha: float | None = None,
         maps: MapFormat | None = None,
+        **compared: Unpack[Compared],
     ) -> schemas.Detection:
-        """Outcomes of the queries in their order, against a set or against shots."""
-        form, files = comparison(
-            {"set": set, "shots": shots, "item": item, "detector": detector, "adapter": adapter,
-             "alpha": alpha}
-        )  # fmt: skip
+        """Outcomes of the queries in their order, against a `set` or against `shots`.
+
+        compared    these, and `item`, `detector`, `adapter` and `alpha`
+        """
+        form, files = comparison(compared)
         files = [("queries", one) for one in uploads(queries, "query")] + files
         form = {**form, "maps": maps}
         call = Call("POST", "/v1/detect", form=form, files=files, deadline=self.deadline)
@@ -251,9 +243,20 @@ class Client:
     ) -> schemas.JobReply:
         """A job once it has ended, however that was; Busy where it goes on after `timeout` s.
 
-        on_change   told of the job whenever anything of it has changed
+        on_change   called with the job whenever anything of it has changed
         """
-        return ended(lambda: self.job(id), on_change, every, timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        before = None
+        while True:
+            job = self.job(id)
+            if job != before:
+                on_change(job)
+            if job.state in ENDED:
+                return job
+            if until is not None and time.monotonic() >= until:
+                raise Busy(f"job {job.id} is {job.state} after {timeout:g} s; wait longer", every)
+            before = job
+            time.sleep(every)
 
     def job_file(self, id: str, name: str) -> bytes:
         """A file of a job's result, by its name in `job(id).files`."""

@@ -8,7 +8,7 @@ A trained adapter takes part by its name; its kind tells the detector.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def enter(inspector: Inspector, label: str) -> Entrant:
     """
     identity = inspector.identity
     adapter = Path(identity.adapter).name if identity.adapter else None
-    contender = Contender(label=label, **{**identity.described, "adapter": adapter})
+    contender = Contender(label=label, **{**asdict(identity), "adapter": adapter})
     key = identity.key(float(inspector.alpha))
     return Entrant(contender, replace(inspector, batch=1), key)
 

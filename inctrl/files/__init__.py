@@ -1,1 +1,1 @@
-"""Files and folders that are written as a whole, and what is remembered of them."""
+"""Files and folders that are written as a whole, and values that were made last."""

@@ -98,24 +98,19 @@ def whole_folder(out: Path, contents: Collection[str], overwrite: bool = False) 
     left in OUT.partial is used again; Conflict where a run is writing there now.
     Raises OutputError, naming OUT, where this cannot be done.
     """
-    with writing(out):
-        target = out.resolve()
-        _refuse_what_is_there(out, target, contents, overwrite)
-        if target.parent.exists() and not target.parent.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{target.parent.name!r} is not a folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + PARTIAL)
-        held = _claim(out, partial, contents)
-    try:
+    with contextlib.ExitStack() as stack:
+        with writing(out):
+            target = out.resolve()
+            _refuse_what_is_there(out, target, contents, overwrite)
+            if target.parent.exists() and not target.parent.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, f"{target.parent.name!r} is not a folder")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(target.name + PARTIAL)
+            stack.enter_context(_claimed(out, partial, contents))
         yield partial
         with writing(out):
             _refuse_what_is_there(out, target, contents, overwrite)  # it may have come meanwhile
             _take_place(partial, target)
-    finally:
-        # Renamed away when all went well.
-        shutil.rmtree(partial, ignore_errors=True)
-        if held is not None:
-            os.close(held)
 
 
 def _refuse_what_is_there(
@@ -139,8 +134,9 @@ def _refuse_what_is_there(
         )
 
 
-def _claim(out: Path, partial: Path, contents: Collection[str]) -> int | None:
-    """Make `partial`, empty, and hold the lock on it, which ends with this process.
+@contextlib.contextmanager
+def _claimed(out: Path, partial: Path, contents: Collection[str]) -> Iterator[None]:
+    """`partial`, made and empty, under a lock that ends with this process; removed at the end.
 
     Elsewhere than on POSIX there is no lock, and what a killed run left must be removed by hand.
     """
@@ -154,12 +150,14 @@ def _claim(out: Path, partial: Path, contents: Collection[str]) -> int | None:
     except FileExistsError:
         if not posix or partial.is_symlink() or not partial.is_dir():
             raise busy from None
-    held = lock(partial) if posix else None
-    if posix and held is None:
-        raise busy
-    try:
-        if held is not None and not os.path.samestat(os.fstat(held), partial.stat()):
-            raise busy  # its run has just ended, and another begun
+    with contextlib.ExitStack() as stack:
+        if posix:
+            held = lock(partial)
+            if held is None:
+                raise busy
+            stack.callback(os.close, held)
+            if not os.path.samestat(os.fstat(held), partial.stat()):
+                raise busy  # its run has just ended, and another begun
         found = {path.name: path for path in partial.iterdir()}
         if foreign := found.keys() - set(contents):
             raise OutputError(
@@ -171,11 +169,11 @@ def _claim(out: Path, partial: Path, contents: Collection[str]) -> int | None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    except BaseException:
-        if held is not None:
-            os.close(held)
-        raise
-    return held
+        try:
+            yield
+        finally:
+            # Renamed away when all went well.
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _take_place(partial: Path, target: Path) -> None:

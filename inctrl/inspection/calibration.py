@@ -18,7 +18,7 @@ compared with, and no shot is given up for them.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,7 +96,9 @@ class Calibration:
     @property
     def threshold(self) -> float:
         """Scores above it are not called normal."""
-        return self._lowered(self.calibrated)
+        if self.method in ("none", "views"):
+            return self.calibrated
+        return limit_below(self.calibrated, (*self.scores, LEAST_LIMIT), self.defects)
 
     @property
     def calibrated(self) -> float:
@@ -119,7 +121,6 @@ class Calibration:
     @property
     def limit_words(self) -> str:
         """How the limit was set, and how far to trust it, in a sentence."""
-        n, share = len(self.scores), f"{100 * self.alpha:g} %"
         if self.method == "none":
             return f"No normal image was given. {self.meaning}"
         if self.method == "views":
@@ -127,11 +128,11 @@ class Calibration:
                 "Provisional: set from small changes of light and position of the one shot, which "
                 "do not show how normal parts vary; nothing is called anomalous."
             )
-        return self._words_of_shots(n, share) + (
-            LOWERED if self.threshold < self.calibrated else ""
-        )
+        lowered = LOWERED if self.threshold < self.calibrated else ""
+        return self._words_of_shots() + lowered
 
-    def _words_of_shots(self, n: int, share: str) -> str:
+    def _words_of_shots(self) -> str:
+        n, share = len(self.scores), f"{100 * self.alpha:g} %"
         if self.method == "rank":
             return (
                 f"Conformal: exceeded by {share} of normal images at the most, if they are like "
@@ -169,11 +170,6 @@ class Calibration:
             return "undecided"
         return "normal"
 
-    def _lowered(self, limit: float) -> float:
-        if self.method in ("none", "views"):
-            return limit
-        return limit_below(limit, (*self.scores, LEAST_LIMIT), self.defects)
-
     def _limit(self, normal: tuple[float, ...]) -> float:
         if self.method == "none":
             return math.inf
@@ -196,36 +192,32 @@ def calibrate(
 ) -> Calibration:
     """Calibrate a detector on k shots; `views` encodes views of the first and only one."""
     if not len(shots):
-        return _alone(detector, alpha)
-    parts = [_held_out(detector, bank, item, queries) for bank, queries in _left_out(shots, views)]
-    scores = tuple(score for part in parts for score in part.scores)
+        low, high, meaning = 0.0, 1.0, ""
+        if isinstance(detector, WorksAlone):
+            (low, high), meaning = detector.map_scale, detector.meaning
+        return Calibration(alpha, 0, (), (), low, 0.0, (NO_LIMIT,), detector.bounded, high, meaning)
+    scores: list[float] = []
+    tops: list[float] = []
+    lows: list[float] = []
+    peaks: list[float] = []
+    for bank, queries in _left_out(shots, views):
+        prediction = detector.score(queries, detector.prepare(bank, item))
+        maps = prediction.anomaly_map.flatten(1)
+        scores += prediction.score.tolist()
+        tops += top_mean(maps, MAP_SHARE).tolist()
+        lows.append(float(maps.median()))
+        peaks += maps.amax(dim=1).tolist()
+    left_out = [names[i] for i in _chosen(len(shots))]
     return Calibration(
         alpha=alpha,
         shots=len(shots),
-        scores=scores,
-        tops=tuple(top for part in parts for top in part.tops),
-        map_low=float(np.median([part.low for part in parts])),
-        normal_peak=float(np.median([peak for part in parts for peak in part.peaks])),
-        warnings=_warnings(
-            scores, [names[i] for i in _chosen(len(shots))], compared=detector.needs_shots
-        ),
+        scores=tuple(scores),
+        tops=tuple(tops),
+        map_low=float(np.median(lows)),
+        normal_peak=float(np.median(peaks)),
+        warnings=_warnings(scores, left_out, compared=detector.needs_shots),
         bounded=detector.bounded,
     )
-
-
-def _alone(detector: Detector[Any], alpha: float) -> Calibration:
-    low, high, meaning = 0.0, 1.0, ""
-    if isinstance(detector, WorksAlone):
-        (low, high), meaning = detector.map_scale, detector.meaning
-    return Calibration(alpha, 0, (), (), low, 0.0, (NO_LIMIT,), detector.bounded, high, meaning)
-
-
-@dataclass(frozen=True)
-class _HeldOut:
-    scores: list[float]
-    tops: list[float]
-    low: float
-    peaks: list[float]
 
 
 def _left_out(
@@ -239,18 +231,6 @@ def _left_out(
         yield shots[[j for j in range(len(shots)) if j != i]], shots[i : i + 1]
 
 
-def _held_out(detector: Detector[Any], bank: Features, item: Item, queries: Features) -> _HeldOut:
-    context = detector.prepare(bank, item)
-    prediction = detector.score(queries, context)
-    maps = prediction.anomaly_map.flatten(1)
-    return _HeldOut(
-        prediction.score.tolist(),
-        top_mean(maps, MAP_SHARE).tolist(),
-        float(maps.median()),
-        maps.amax(dim=1).tolist(),
-    )
-
-
 def _chosen(k: int) -> list[int]:
     """Which shots are left out in turn: all, or MOST_SHOTS drawn once for all with a fixed seed."""
     if k <= MOST_SHOTS:
@@ -259,7 +239,7 @@ def _chosen(k: int) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def _warnings(scores: tuple[float, ...], names: list[str], *, compared: bool) -> tuple[str, ...]:
+def _warnings(scores: Sequence[float], names: Sequence[str], *, compared: bool) -> tuple[str, ...]:
     """`compared`: scores come of comparing images with the shots, so that copies score 0."""
     if len(names) == 1:
         return (

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ class FittedInspector:
     def results(
         self, images: Sequence[Image], features: Features, seconds: Mapping[str, float]
     ) -> list[Result]:
-        """Results of opened and encoded queries; `seconds` are those spent on each so far."""
+        """Results of encoded queries; `seconds` are those spent on each so far."""
         started = time.perf_counter()
         prediction = self.score(features)
         spent = {**seconds, "score": (time.perf_counter() - started) / len(images)}
@@ -82,7 +82,7 @@ class FittedInspector:
         """The identity of all that makes a result."""
         return Card(
             inctrl=__version__,
-            **self.inspector.identity.described,
+            **asdict(self.inspector.identity),
             item=self.item,
             shots=tuple(shot.sha256 for shot in self.shots),
             shot_names=tuple(shot.name for shot in self.shots),
@@ -152,22 +152,23 @@ class FittedInspector:
         )
 
     def _same_as_shot(self, image: Image) -> tuple[str, ...]:
-        for shot in self.shots:
-            if shot.sha256 == image.sha256:
-                return (
-                    f"this image is also the normal shot {shot.name!r}: its score says nothing",
-                )
-        return ()
+        note = "this image is also the normal shot {!r}: its score says nothing"
+        same = (shot.name for shot in self.shots if shot.sha256 == image.sha256)
+        return tuple(note.format(name) for name in islice(same, 1))
 
 
 def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[Result | Failure]:
     """Outcomes of queries whose inspectors see alike: encoded as one batch, scored set by set."""
     started = time.perf_counter()
-    opened = [(fitted, fitted.open(query)) for fitted, query in queries]
-    usable = [(fitted, image) for fitted, image in opened if isinstance(image, Image)]
+    images = [fitted.open(query) for fitted, query in queries]
+    usable = [
+        (fitted, image)
+        for (fitted, _), image in zip(queries, images, strict=True)
+        if isinstance(image, Image)
+    ]
     read = time.perf_counter()
     if not usable:
-        return [failure for _, failure in opened if isinstance(failure, Failure)]
+        return [failure for failure in images if isinstance(failure, Failure)]
     features = usable[0][0].inspector.encode([image for _, image in usable])
     seconds = {
         "read": (read - started) / len(queries),
@@ -176,7 +177,7 @@ def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[R
     results: list[Result] = []
     for _, group in groupby(usable, key=lambda pair: id(pair[0])):
         part, at = list(group), len(results)
-        images = [image for _, image in part]
-        results += part[0][0].results(images, features[at : at + len(part)], seconds)
+        own = features[at : at + len(part)]
+        results += part[0][0].results([image for _, image in part], own, seconds)
     scored = iter(results)
-    return [image if isinstance(image, Failure) else next(scored) for _, image in opened]
+    return [image if isinstance(image, Failure) else next(scored) for image in images]

@@ -31,13 +31,12 @@ from inctrl.errors import UsageError
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.identity import Identity, identity_of
 from inctrl.inspection.inputs import Input, Shots, open_shots, small_views
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
 from inctrl.registry import unknown
-from inctrl.types import Features, Fit, Item, Options
+from inctrl.types import Features, Fit, Identity, Item, Options
 
 logger = logging.getLogger("inctrl")
 FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
@@ -91,7 +90,7 @@ class Inspector:
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
         adapter    name or folder; what it records stands in for arguments not given
         alpha      wanted share of normal images called anomalous, in (0, 0.5]
-        cache      folder of remembered features; None: the user's cache folder; "off": none
+        cache      folder of known features; None: the user's cache folder; "off": none
         loader     what loads a backbone, where several inspectors are to share one
         """
         _refuse_outside(alpha, batch)
@@ -156,7 +155,7 @@ class Inspector:
         )
 
     def encode(self, images: Sequence[Image]) -> Features:
-        """Features of images, remembered ones from the cache."""
+        """Features of images, those from the cache that are there."""
         return encode(self.backbone, images, self.fit_mode, self.cache, self.batch, self.tally)
 
     def encode_shots(self, images: Sequence[Image]) -> Features:
@@ -183,7 +182,31 @@ class Inspector:
     @property
     def identity(self) -> Identity:
         """Everything of it that a context depends on."""
-        return identity_of(self)
+        backbone, detector, adapter = self.backbone, self.detector, self.adapter
+        prior, sha256 = self._text()
+        return Identity(
+            backbone=backbone.name,
+            fingerprint=backbone.fingerprint,
+            image_size=backbone.image_size,
+            layers=tuple(backbone.layers),
+            detector=detector.name,
+            options=dict(detector.options),
+            adapter=adapter.path if adapter else None,
+            adapter_sha256=adapter.sha256 if adapter else None,
+            fit=self.fit_mode,
+            text_prior=prior,
+            text_sha256=sha256,
+        )
+
+    def _text(self) -> tuple[str, str | None]:
+        """Whether a text prior takes part, in words, and the hash of what it says."""
+        if not self.backbone.has_text:
+            return f"off: backbone {self.backbone.name!r} has no text tower", None
+        if self.learned is not None:
+            return "learned prompts of the adapter", self.learned.sha256
+        if not self.detector.uses_text:
+            return "off: not used by the detector", None
+        return f"bank {self.bank.name!r}", self.bank.sha256
 
 
 @dataclass(frozen=True)

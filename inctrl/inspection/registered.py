@@ -44,31 +44,26 @@ class Registered:
         key = self.key(version)
         kept = self.store.contexts.get(key)
         if kept is None:
-            fitted = self._prepare(version)
+            inspector, pictures = self._caching, self.store.sets.pictures(version)
+            fitted = inspector.prepare(pictures, inspector.describe(version.item))
             prune_features(self.store)
             packed = pack(fitted)
-            self.store.contexts.put(
-                key, version.name, version.version, packed.index, packed.tensors
-            )
+            index, tensors = packed.index, packed.tensors
+            self.store.contexts.put(key, version.name, version.version, index, tensors)
         else:
             fitted = self._restore(version, Packed(*kept))
-        reference = f"{version.name}@{version.version}"
-        fitted = replace(fitted, inspector=self.inspector, normal_set=reference)
+        defects = self._defects(version.name, key, fitted)
         calibration = replace(
-            fitted.calibration,
-            alpha=alpha or self.inspector.alpha,
-            defects=self._defects(version.name, key, fitted),
+            fitted.calibration, alpha=alpha or self.inspector.alpha, defects=defects
         )
-        return replace(fitted, calibration=calibration)
+        return replace(
+            fitted, inspector=self.inspector, normal_set=version.reference, calibration=calibration
+        )
 
     def key(self, version: SetVersion) -> str:
         """A hash of all that a context depends on."""
         about = (__version__, version.name, version.version, version.digest)
         return self.inspector.identity.key(*about)
-
-    def _prepare(self, version: SetVersion) -> FittedInspector:
-        inspector, pictures = self._remembering, self.store.sets.pictures(version)
-        return inspector.prepare(pictures, inspector.describe(version.item))
 
     def _restore(self, version: SetVersion, packed: Packed) -> FittedInspector:
         def shots(window: Window | None) -> Sequence[Image]:
@@ -77,7 +72,7 @@ class Registered:
             kept = [found[sha256].bounded(SHOWN) for sha256 in packed.index["card"]["shots"]]
             return [replace(image, sha256=digest(image.rgb)) for image in kept]
 
-        return unpack(self.inspector, packed, shots, f"{version.name}@{version.version}")
+        return unpack(self.inspector, packed, shots, version.reference)
 
     def _defects(self, name: str, key: str, fitted: FittedInspector) -> tuple[float, ...]:
         """Scores of the set's confirmed defects under a context, each computed once."""
@@ -89,12 +84,12 @@ class Registered:
             image = fitted.open(self.store.feedback.picture(row))
             if isinstance(image, Failure):
                 continue  # this backbone cannot be shown the image
-            score = float(fitted.score(self._remembering.encode([image])).score)
+            score = float(fitted.score(self._caching.encode([image])).score)
             self.store.defect_scores.remember(key, row.sha256, score)
             known[row.sha256] = score
         return tuple(known[row.sha256] for row in rows if row.sha256 in known)
 
     @property
-    def _remembering(self) -> Inspector:
-        """The inspector with the store's own memory of features."""
+    def _caching(self) -> Inspector:
+        """The inspector with the store's own cache of features."""
         return replace(self.inspector, cache=FeatureCache(self.store.features_folder))

@@ -61,20 +61,21 @@ def unpack(
     """
     index = packed.index
     try:
-        card, saved = index["card"], index["calibration"]
-        calibration = Calibration(**{key: _frozen(value) for key, value in saved.items()})
+        card = index["card"]
+        saved: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in index["calibration"].items()
+        }
         window = Window(*card["window"]) if card["window"] else None
-        opened = shots(window)
-        if [shot.sha256 for shot in opened] != index["pictures_sha256"]:
+        kept = shots(window)
+        if [shot.sha256 for shot in kept] != index["pictures_sha256"]:
             raise ValueError("its shots are not those it was made of")
         fitted = FittedInspector(
             inspector=inspector,
             context=None,
-            calibration=calibration,
+            calibration=Calibration(**saved),
             # A large shot was kept reduced; it has the identity of the original.
-            shots=tuple(
-                replace(s, sha256=sha) for s, sha in zip(opened, card["shots"], strict=True)
-            ),
+            shots=tuple(replace(s, sha256=sha) for s, sha in zip(kept, card["shots"], strict=True)),
             item=card["item"],
             window=window,
         )
@@ -136,24 +137,20 @@ def read_index(path: Path) -> dict[str, Any]:
 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
     """ContextMismatch that names the first thing in which the two inspectors differ."""
-    known = saved
-    if "text_sha256" not in saved and (inspector.learned or inspector.bank.shipped):
+    compared = inspector.identity.compared
+    if "text_sha256" not in saved:
         # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
-        known = {**saved, "text_sha256": inspector.identity.text_sha256}
-    for name, now in inspector.identity.compared.items():
-        if name == "text_sha256":
-            if known.get(name) != now:
-                raise ContextMismatch(
-                    f"context {context!r} was made with other sentences than {saved['text_prior']} "
-                    "has now; use those, or prepare the shots again"
-                )
-        elif known[name] != now:
-            raise ContextMismatch(
-                f"context {context!r} was made with {name} {known[name]!r} "
-                f"(backbone {saved['backbone']!r}), not {now!r} "
-                f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
-            )
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        same = inspector.learned or inspector.bank.shipped
+        saved = {**saved, "text_sha256": compared["text_sha256"] if same else None}
+    other = next((name for name, now in compared.items() if saved[name] != now), None)
+    if other == "text_sha256":
+        raise ContextMismatch(
+            f"context {context!r} was made with other sentences than {saved['text_prior']} "
+            "has now; use those, or prepare the shots again"
+        )
+    if other is not None:
+        raise ContextMismatch(
+            f"context {context!r} was made with {other} {saved[other]!r} "
+            f"(backbone {saved['backbone']!r}), not {compared[other]!r} "
+            f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
+        )

@@ -51,7 +51,7 @@ class Connections:
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[tuple[Held, sqlite3.Connection]]:
-        """This thread's connection, opened if need be."""
+        """This thread's connection, made if need be."""
         held: Held | None = getattr(self._local, "held", None)
         if held is None:
             held = self._local.held = Held()

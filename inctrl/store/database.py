@@ -6,7 +6,7 @@ WAL with synchronous=FULL: what was committed is there after a kill and after a 
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,14 @@ def ago(*, days: float = 0, hours: float = 0) -> str:
     """`now`, so long before."""
     moment = datetime.now(UTC) - timedelta(days=days, hours=hours)
     return moment.isoformat(timespec="milliseconds")
+
+
+def insert(
+    db: sqlite3.Connection, table: str, row: Mapping[str, object], *, once: bool = False
+) -> None:
+    """Add a row by the names of its columns; `once` leaves what is there already."""
+    verb, marks = "INSERT OR IGNORE" if once else "INSERT", ", ".join("?" * len(row))
+    db.execute(f"{verb} INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
 class Database:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from inctrl.errors import Conflict, NotStored
 from inctrl.images import Picture
 from inctrl.store.blobs import Blobs
-from inctrl.store.database import Database, now
-from inctrl.store.names import parse_name
+from inctrl.store.database import Database, insert, now
+from inctrl.store.names import Id, Number, Sha256, Time, parse_name
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import has_set, no_set
 
@@ -43,15 +43,15 @@ COLUMNS = (
 class FeedbackRow:
     """One judgement. A false alarm has the versions before and after, a defect its image."""
 
-    id: str
+    id: Id
     set: str
     kind: Kind
-    created: str
-    undone: str | None
-    sha256: str
-    version_before: int | None = None
-    version_after: int | None = None
-    shot: Shot | None = None
+    created: Time
+    undone: Time | None
+    sha256: Sha256
+    version_before: Number | None
+    version_after: Number | None
+    shot: Shot | None
 
 
 class Feedback:
@@ -71,17 +71,11 @@ class Feedback:
         (shot,) = kept.shots
         with self._database.transaction() as db:
             _refuse_absent(db, name)
-            known = db.execute(
-                "SELECT id FROM feedback WHERE set_name = ? AND kind = 'defect' AND sha256 = ? "
-                "AND undone IS NULL",
-                (name, shot.sha256),
-            ).fetchone()
-            if known:
-                return str(known[0])
+            known = _known(db, name, "defect", shot.sha256)
+            if known is not None:
+                return known
             hold(self._blobs, [shot])
-            id = uuid.uuid4().hex
-            _insert(db, FeedbackRow(id, name, "defect", now(), None, shot.sha256, shot=shot))
-            return id
+            return _add(db, name, "defect", shot.sha256, None, None, shot)
 
     def record(self, name: str, sha256: str, version_before: int, version_after: int) -> str:
         """Note a false alarm: the image `sha256` became normal with `version_after`.
@@ -92,17 +86,10 @@ class Feedback:
         parse_name(name)
         with self._database.transaction() as db:
             _refuse_absent(db, name)
-            known = db.execute(
-                "SELECT id FROM feedback WHERE set_name = ? AND kind = 'false_alarm' "
-                "AND sha256 = ? AND undone IS NULL ORDER BY number DESC LIMIT 1",
-                (name, sha256),
-            ).fetchone()
-            if known and version_before == version_after:
-                return str(known[0])
-            id = uuid.uuid4().hex
-            versions = (version_before, version_after)
-            _insert(db, FeedbackRow(id, name, "false_alarm", now(), None, sha256, *versions))
-            return id
+            known = _known(db, name, "false_alarm", sha256)
+            if known is not None and version_before == version_after:
+                return known
+            return _add(db, name, "false_alarm", sha256, version_before, version_after, None)
 
     def get(self, id: str) -> FeedbackRow:
         """NotStored where there is none."""
@@ -111,18 +98,12 @@ class Feedback:
 
     def list(self, name: str) -> tuple[FeedbackRow, ...]:
         """All of a set, the oldest first, the undone included."""
-        with self._database.read() as db:
-            _refuse_absent(db, parse_name(name))
-            rows = db.execute(
-                f"SELECT {COLUMNS} FROM feedback WHERE set_name = ? ORDER BY number",  # noqa: S608
-                (name,),
-            )
-            return tuple(_row(row) for row in rows)
+        return self.newest(name, limit=-1)[::-1]
 
     def newest(
         self, name: str, after: str | None = None, limit: int = 50
     ) -> tuple[FeedbackRow, ...]:
-        """The newest of a set first, from the one behind the id `after` on."""
+        """The newest of a set first, from the one behind the id `after` on; all below limit 0."""
         with self._database.read() as db:
             _refuse_absent(db, parse_name(name))
             if after is not None:
@@ -165,17 +146,35 @@ class Feedback:
             _insert(db, row)
 
 
+def _known(db: sqlite3.Connection, name: str, kind: Kind, sha256: str) -> str | None:
+    """The id of the last such judgement that was not undone."""
+    found = db.execute(
+        "SELECT id FROM feedback WHERE set_name = ? AND kind = ? AND sha256 = ? "
+        "AND undone IS NULL ORDER BY number DESC LIMIT 1",
+        (name, kind, sha256),
+    ).fetchone()
+    return found and str(found[0])
+
+
+def _add(
+    db: sqlite3.Connection,
+    name: str,
+    kind: Kind,
+    sha256: str,
+    before: int | None,
+    after: int | None,
+    shot: Shot | None,
+) -> str:
+    """A new row; its id."""
+    row = FeedbackRow(uuid.uuid4().hex, name, kind, now(), None, sha256, before, after, shot)
+    _insert(db, row)
+    return row.id
+
+
 def _insert(db: sqlite3.Connection, row: FeedbackRow) -> None:
-    """Add a row as it is."""
-    shot = row.shot
-    image = (shot.blob, shot.name, shot.height, shot.width) if shot else (None,) * 4
-    db.execute(
-        f"INSERT INTO feedback ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (
-            *(row.id, row.set, row.kind, row.created, row.undone),
-            *(row.sha256, row.version_before, row.version_after, *image),
-        ),
-    )
+    """Add a row as it is; the shot's identity is the row's own."""
+    values = {**vars(row), "set_name": row.set, **(vars(row.shot) if row.shot else {})}
+    insert(db, "feedback", {name: v for name, v in values.items() if name not in ("set", "shot")})
 
 
 def _refuse_absent(db: sqlite3.Connection, name: str) -> None:

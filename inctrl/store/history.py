@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inctrl.errors import Conflict, NotStored, UsageError
-from inctrl.store.database import Database, ago
+from inctrl.store.database import Database, ago, insert
 from inctrl.store.names import image_name, plain_words
 
 SCHEMA = """
@@ -129,30 +129,21 @@ class History:
             )
         return removed
 
-    def count(self, set: str | None = None) -> int:
-        """How many scores are kept, in all or of one set."""
-        with self._database.read() as db:
-            row = db.execute(
-                "SELECT count(*) FROM scores WHERE ? IS NULL OR set_name = ?", (set, set)
-            ).fetchone()
-        return int(row[0])
-
 
 def _insert(db: sqlite3.Connection, record: ScoreRecord) -> None:
     if db.execute("SELECT 1 FROM scores WHERE id = ?", (record.id,)).fetchone():
         raise Conflict(f"there is a score {record.id!r} already")
-    db.execute(
-        "INSERT INTO scores (id, created, set_name, version, item, query_sha256, query_name, "
-        "score, threshold, p_value, verdict, identity, calibration) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(record.id, _in_utc(record.created), record.set, record.version),
-            *(plain_words(record.item, "item"), record.query_sha256),
-            image_name(record.query_name),
-            *(record.score, record.threshold, record.p_value, record.verdict),
-            *(_document(db, record.identity), _document(db, record.calibration)),
-        ),
-    )
+    row = {
+        **vars(record),
+        "set_name": record.set,
+        "created": _in_utc(record.created),
+        "item": plain_words(record.item, "item"),
+        "query_name": image_name(record.query_name),
+        "identity": _document(db, record.identity),
+        "calibration": _document(db, record.calibration),
+    }
+    del row["set"]
+    insert(db, "scores", row)
 
 
 def _in_utc(created: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from inctrl.errors import Busy, Conflict, NotStored, UsageError
-from inctrl.store.database import Database, ago, now
+from inctrl.store.database import Database, ago, insert, now
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
@@ -74,10 +74,8 @@ class Jobs:
                 raise Busy(f"too many jobs wait ({waiting}); cancel some or try later", WAIT)
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone():
                 raise Conflict(f"there is a job {id!r} already")
-            db.execute(
-                "INSERT INTO jobs (id, kind, spec, state, created) VALUES (?, ?, ?, 'queued', ?)",
-                (id, kind, json.dumps(spec), now()),
-            )
+            row = {"id": id, "kind": kind, "spec": json.dumps(spec), "state": "queued"}
+            insert(db, "jobs", {**row, "created": now()})
             return _get(db, id)
 
     def get(self, id: str) -> JobRow:
@@ -88,29 +86,21 @@ class Jobs:
     def list(
         self, state: JobState | None = None, after: str | None = None, limit: int = 50
     ) -> tuple[JobRow, ...]:
-        """The newest first; `after` is the id of the last one seen."""
-        where, values = ["TRUE"], list[object]()
-        if state is not None:
-            where, values = [*where, "state = ?"], [*values, state]
+        """The newest first; `after` is the id of the last one seen. All below limit 0."""
         with self._database.read() as db:
             if after is not None:
                 _get(db, after)
-                where.append("number < (SELECT number FROM jobs WHERE id = ?)")
-                values.append(after)
             rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE {' AND '.join(where)} "  # noqa: S608
+                f"SELECT {_COLUMNS} FROM jobs WHERE (? IS NULL OR state = ?) AND "  # noqa: S608
+                "(? IS NULL OR number < (SELECT number FROM jobs WHERE id = ?)) "
                 "ORDER BY number DESC LIMIT ?",
-                (*values, limit),
+                (state, state, after, after, limit),
             )
             return tuple(_row(row) for row in rows)
 
     def running(self) -> tuple[JobRow, ...]:
         """All in state running, the oldest first."""
-        with self._database.read() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' ORDER BY number"  # noqa: S608
-            )
-            return tuple(_row(row) for row in rows)
+        return self.list("running", limit=-1)[::-1]
 
     def claim(self, pid: int | None = None) -> JobRow | None:
         """Take the oldest queued job: it is now running, for nobody else; None where none is.

@@ -2,12 +2,18 @@
 
 import re
 import unicodedata
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from inctrl.errors import UsageError
 from inctrl.files import names
 
 LONGEST = 200
 """Characters kept of the name of an image."""
+LONGEST_NOTE = 2000
+HIGHEST = 10**9
 
 
 def parse_name(text: str) -> str:
@@ -45,6 +51,47 @@ def plain_words(text: str, what: str, longest: int = LONGEST) -> str:
     if len(words) > longest:
         raise UsageError(f"the {what} has {len(words)} characters; at most {longest} are kept")
     return words
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!a:.80} is no {what}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _words(what: str, longest: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if plain_words(text, what, longest) != text:
+            raise ValueError(f"the {what} holds characters that are not kept")
+        return text
+
+    return AfterValidator(check)
+
+
+def _time(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None or len(text) > 40:
+        raise ValueError(f"{text!a:.60} is no time with a zone")
+    return text
+
+
+def _same_image_name(text: str) -> str:
+    if image_name(text) != text:
+        raise ValueError(f"{text!a:.80} is no name of an image")
+    return text
+
+
+# What the fields of a record may hold; checked where one is read from a file.
+SetName = Annotated[str, AfterValidator(parse_name)]
+ImageName = Annotated[str, AfterValidator(_same_image_name)]
+ItemWords = Annotated[str, _words("item", LONGEST)]
+Note = Annotated[str, _words("note", LONGEST_NOTE)]
+Sha256 = Annotated[str, _matching(names.SHA256, "sha256")]
+Id = Annotated[str, _matching(names.ID, "id")]
+Time = Annotated[str, AfterValidator(_time)]
+Number = Annotated[int, Field(strict=True, gt=0, le=HIGHEST)]
 
 
 def _shown(text: str) -> str:

@@ -3,50 +3,49 @@
 import itertools
 import sqlite3
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+from pydantic import FailFast
 
 from inctrl.errors import Conflict
-from inctrl.store.shots import Shot
-from inctrl.store.versions import MOST_SHOTS, last_number, no_set, version_digest
+from inctrl.store.database import insert
+from inctrl.store.names import ItemWords, SetName, Time
+from inctrl.store.shots import ShotRecord
+from inctrl.store.versions import (
+    MOST_SHOTS,
+    VersionRecord,
+    insert_shots,
+    insert_version,
+    last_number,
+    no_set,
+    version_digest,
+)
 
 
 @dataclass(frozen=True)
-class VersionRecord:
-    """What a version is besides its shots, in the order of its columns."""
+class SetHead:
+    """What a set is besides its versions."""
 
-    version: int
-    created: str
-    note: str
-    origin: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class ShotRecord:
-    """A shot, the version that added it and the one that dropped it, if any did."""
-
-    shot: Shot
-    added: int
-    dropped: int | None
+    name: SetName
+    item: ItemWords
+    created: Time
+    changed: Time
 
 
 @dataclass(frozen=True)
 class SetRecord:
     """A set from its first to its latest version; the shots in the order of their coming."""
 
-    name: str
-    item: str
-    created: str
-    changed: str
-    versions: tuple[VersionRecord, ...]
-    shots: tuple[ShotRecord, ...]
+    set: SetHead
+    versions: Annotated[tuple[VersionRecord, ...], FailFast()]
+    shots: Annotated[tuple[ShotRecord, ...], FailFast()]
 
     def identities(self, version: int) -> list[str]:
         """The shots of a version, in order."""
         return [
-            record.shot.sha256
-            for record in self.shots
-            if record.added <= version and (record.dropped is None or record.dropped > version)
+            shot.sha256
+            for shot in self.shots
+            if shot.added <= version and (shot.dropped is None or shot.dropped > version)
         ]
 
     def faults(self) -> list[str]:
@@ -63,12 +62,12 @@ class SetRecord:
         for shot in self.shots:
             end = last + 1 if shot.dropped is None else min(shot.dropped, last)
             if not first <= shot.added < end:
-                found.append(f"image {shot.shot.name!r} is in no version")
+                found.append(f"image {shot.name!r} is in no version")
         for version in self.versions:
             shots = self.identities(version.version)
             if not 0 < len(shots) <= MOST_SHOTS or len(set(shots)) < len(shots):
                 found.append(f"version {version.version} has no shots, too many or one twice")
-            elif version_digest(self.item, shots) != version.digest:
+            elif version_digest(self.set.item, shots) != version.digest:
                 found.append(f"version {version.version} is not what it was made of")
         return found
 
@@ -88,14 +87,10 @@ def read_record(db: sqlite3.Connection, name: str) -> SetRecord:
         "ORDER BY position",
         (name,),
     ).fetchall()
-    item, created, changed = found
     return SetRecord(
-        name,
-        item,
-        created,
-        changed,
+        SetHead(name, *found),
         tuple(VersionRecord(*row) for row in versions),
-        tuple(ShotRecord(Shot(*row[:5]), *row[5:]) for row in shots),
+        tuple(ShotRecord(*row) for row in shots),
     )
 
 
@@ -105,38 +100,26 @@ def write_record(db: sqlite3.Connection, record: SetRecord) -> None:
     Conflict where one of the numbers has stood for other images.
     """
     _refuse_other_meaning(db, record)
-    name, first, latest = record.name, record.versions[0].version, record.versions[-1].version
-    db.execute(
-        "INSERT INTO sets (name, item, first, latest, created, changed) VALUES (?, ?, ?, ?, ?, ?)",
-        (name, record.item, first, latest, record.created, record.changed),
-    )
-    db.executemany(
-        "INSERT INTO versions (set_name, version, created, note, origin, digest) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        [(name, *vars(v).values()) for v in record.versions],
-    )
-    db.executemany(
-        "INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)",
-        [(name, v.version, v.digest) for v in record.versions],
-    )
-    db.executemany(
-        "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added, dropped) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (name, i, *vars(s.shot).values(), s.added, s.dropped)
-            for i, s in enumerate(record.shots, start=1)
-        ],
-    )
+    first, latest = record.versions[0].version, record.versions[-1].version
+    insert(db, "sets", {**vars(record.set), "first": first, "latest": latest})
+    for version in record.versions:
+        insert_version(db, record.set.name, version, again=True)
+    insert_shots(db, record.set.name, record.shots)
+
+
+def given_numbers(db: sqlite3.Connection, name: str) -> dict[int, str]:
+    """Every version number that the name ever had, and the digest that it stands for."""
+    rows = db.execute("SELECT version, digest FROM numbers WHERE set_name = ?", (name,))
+    return dict(rows.fetchall())
 
 
 def _refuse_other_meaning(db: sqlite3.Connection, record: SetRecord) -> None:
-    given: dict[Any, Any] = dict(
-        db.execute("SELECT version, digest FROM numbers WHERE set_name = ?", (record.name,))
-    )
+    name, last = record.set.name, last_number(db, record.set.name)
+    given = given_numbers(db, name)
     other = [v.version for v in record.versions if given.get(v.version, v.digest) != v.digest]
-    if other or last_number(db, record.name) > record.versions[-1].version:
-        number = other[0] if other else last_number(db, record.name)
+    if other or last > record.versions[-1].version:
+        number = other[0] if other else last
         raise Conflict(
-            f"'{record.name}@{number}' once was another set in this store, and a version number "
-            "is never given twice; import it under another name"
+            f"'{name}@{number}' once was another set in this store, and a version number is never "
+            "given twice; import it under another name"
         )

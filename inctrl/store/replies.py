@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, UsageError
-from inctrl.store.database import Database, ago, now
+from inctrl.store.database import Database, ago, insert, now
 
 SCHEMA = """
 CREATE TABLE replies (
@@ -59,10 +59,8 @@ class Replies:
                 "SELECT digest, status, headers, body FROM replies WHERE key = ?", (key,)
             ).fetchone()
             if row is None:
-                db.execute(
-                    "INSERT INTO replies (key, digest, created, owner) VALUES (?, ?, ?, ?)",
-                    (key, digest, now(), self.owner),
-                )
+                row = {"key": key, "digest": digest, "created": now(), "owner": self.owner}
+                insert(db, "replies", row)
                 return None
         known, status, headers, body = row
         if known != digest:

@@ -7,20 +7,17 @@ from inctrl.errors import Conflict, NotStored, UsageError
 from inctrl.files.recent import Recent
 from inctrl.images import Picture, Window, shared_window
 from inctrl.store.blobs import Blobs
-from inctrl.store.database import Database, now
-from inctrl.store.names import parse_name, plain_words
+from inctrl.store.database import Database, insert, now
+from inctrl.store.names import LONGEST_NOTE, parse_name, plain_words
 from inctrl.store.shots import KeptShots, Shot, hold, keep, picture_of
 from inctrl.store.versions import (
-    LONGEST_NOTE,
     Origin,
     SetVersion,
     VersionSummary,
     has_set,
-    insert_shots,
     last_number,
     new_version,
     no_set,
-    read_numbers,
     read_summaries,
     read_version,
 )
@@ -84,15 +81,10 @@ class NormalSets:
         with self._database.transaction() as db:
             self._refuse_taken(name)
             hold(self._blobs, kept)
-            moment = now()
-            version = last_number(db, name) + 1
-            db.execute(
-                "INSERT INTO sets (name, item, first, latest, created, changed) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (name, item, version, version, moment, moment),
-            )
-            insert_shots(db, name, version, kept)
-            return new_version(db, name, version, note, "create", moment)
+            moment, version = now(), last_number(db, name) + 1
+            row = {"name": name, "item": item, "first": version, "latest": version}
+            insert(db, "sets", {**row, "created": moment, "changed": moment})
+            return new_version(db, name, version, note, "create", kept)
 
     def add(
         self,
@@ -117,8 +109,7 @@ class NormalSets:
             if not new:
                 return latest
             hold(self._blobs, kept)
-            insert_shots(db, name, latest.version + 1, new)
-            return new_version(db, name, latest.version + 1, note, origin, now())
+            return new_version(db, name, latest.version + 1, note, origin, new)
 
     def drop(
         self,
@@ -138,8 +129,7 @@ class NormalSets:
             if not gone:
                 return latest
             if gone - known:
-                reference = f"{name}@{latest.version}"
-                raise NotStored(f"{reference!r} has no shot {min(gone - known)!r}")
+                raise NotStored(f"{latest.reference!r} has no shot {min(gone - known)!r}")
             if gone == known:
                 raise UsageError(
                     f"these are all the shots of {name!r}, and one must stay; "
@@ -151,7 +141,7 @@ class NormalSets:
                 "AND dropped IS NULL",
                 [(version, name, sha256) for sha256 in sorted(gone)],
             )
-            return new_version(db, name, version, note, origin, now())
+            return new_version(db, name, version, note, origin)
 
     def get(self, name: str, version: int | None = None) -> SetVersion:
         """A version, the latest by default; NotStored where there is none."""
@@ -161,8 +151,8 @@ class NormalSets:
     def versions(self, name: str) -> tuple[SetVersion, ...]:
         """All versions, the oldest first."""
         with self._database.read() as db:
-            numbers = read_numbers(db, parse_name(name))
-            return tuple(read_version(db, name, number) for number in numbers)
+            rows = read_summaries(db, parse_name(name), None, -1)
+            return tuple(read_version(db, name, row.version) for row in reversed(rows))
 
     def log(
         self, name: str, before: int | None = None, limit: int = 50
@@ -193,29 +183,25 @@ class NormalSets:
 
     def pictures(self, version: SetVersion) -> list[Picture]:
         """The shots decoded; InvalidFile, naming the first that is damaged."""
-        where = f"'{version.name}@{version.version}'"
-        return [picture_of(self._blobs, shot, where) for shot in version.shots]
+        return [self._picture(version, shot) for shot in version.shots]
 
     def picture(self, version: SetVersion, sha256: str) -> Picture:
         """One of the shots decoded; NotStored where the version has none such."""
-        where = f"'{version.name}@{version.version}'"
         for shot in version.shots:
             if shot.sha256 == sha256:
-                return picture_of(self._blobs, shot, where)
-        raise NotStored(f"{where} has no shot {sha256!r}")
+                return self._picture(version, shot)
+        raise NotStored(f"{version.reference!r} has no shot {sha256!r}")
 
     def window(self, version: SetVersion) -> Window | None:
         """The brightness window of a version's deep shots; worked out once, one by one."""
+        pictures = (self._picture(version, shot) for shot in version.shots)
+        return self._windows.get(version.digest, lambda: shared_window(pictures))
 
-        def work_out() -> Window | None:
-            where = f"'{version.name}@{version.version}'"
-            return shared_window(picture_of(self._blobs, shot, where) for shot in version.shots)
-
-        return self._windows.get(version.digest, work_out)
+    def _picture(self, version: SetVersion, shot: Shot) -> Picture:
+        return picture_of(self._blobs, shot, repr(version.reference))
 
     def _kept(self, pictures: Iterable[Picture] | KeptShots) -> tuple[Shot, ...]:
-        kept = pictures if isinstance(pictures, KeptShots) else self.keep(pictures)
-        return kept.shots
+        return (pictures if isinstance(pictures, KeptShots) else self.keep(pictures)).shots
 
     def _latest(self, name: str, base: int | None) -> SetVersion:
         latest = self.get(name)

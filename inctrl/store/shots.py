@@ -8,7 +8,7 @@ import numpy as np
 from inctrl.errors import Busy, InvalidFile, UnreadableImage
 from inctrl.images import Picture, decode, stored_bytes, stored_digest
 from inctrl.store.blobs import Blobs
-from inctrl.store.names import image_name
+from inctrl.store.names import ImageName, Number, Sha256, image_name
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,19 @@ class Shot:
     The fields are in the order of its columns.
     """
 
-    sha256: str
-    blob: str
-    name: str
-    height: int
-    width: int
+    sha256: Sha256
+    blob: Sha256
+    name: ImageName
+    height: Number
+    width: Number
+
+
+@dataclass(frozen=True)
+class ShotRecord(Shot):
+    """A shot of a set, with the version that added it and the one that dropped it, if any did."""
+
+    added: Number
+    dropped: Number | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,6 @@ def hold(blobs: Blobs, shots: Iterable[Shot]) -> None:
 def picture_of(blobs: Blobs, shot: Shot, where: str) -> Picture:
     """The picture of a shot; InvalidFile, naming `where` and the shot, where it is damaged."""
     try:
-        picture = decode(blobs.read(shot.blob), shot.name)
+        return decode(blobs.read(shot.blob), shot.name)
     except (InvalidFile, UnreadableImage) as error:
         raise InvalidFile(f"image {shot.name!r} of {where} is lost: {error}") from None
-    return picture

@@ -27,7 +27,8 @@ def export_set(store: Store, name: str, path: Path, *, overwrite: bool = False) 
     OutputError where there is a file already and `overwrite` was not asked for.
     """
     with store.database.read() as db:
-        manifest = Manifest(read_record(db, parse_name(name)), store.feedback.list(name))
+        record = read_record(db, parse_name(name))
+        manifest = Manifest(**vars(record), feedback=store.feedback.list(name))
     if path.exists() and not (overwrite and path.is_file()):
         raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
     with whole_file(path, durable=True) as partial:
@@ -50,14 +51,15 @@ def import_set(
             manifest = replace(manifest, set=replace(manifest.set, name=parse_name(name)))
         target = manifest.set.name
         files = _checked(archive, manifest, str(path), pixels)
-        if _is_there(store, manifest.set):
+        if _is_there(store, manifest):
             return store.sets.get(target)
         kept = _put(store, archive, manifest, files)
         with store.database.transaction() as db:
-            if _is_there(store, manifest.set):  # by now
+            if _is_there(store, manifest):  # by now
                 return store.sets.get(target)
             hold(store.blobs, kept.values())
-            write_record(db, _with_blobs(manifest.set, kept))
+            shots = tuple(replace(s, blob=kept[s.sha256].blob) for s in manifest.shots)
+            write_record(db, replace(manifest, shots=shots))
             for row in manifest.feedback:
                 shot = replace(row.shot, blob=kept[row.sha256].blob) if row.shot else None
                 store.feedback.restore(replace(row, set=target, shot=shot))
@@ -83,7 +85,7 @@ def _checked(archive: Archive, manifest: Manifest, source: str, pixels: int) -> 
     if undeclared:
         raise InvalidFile(f"{source!r} holds {min(undeclared)!a}, which its manifest does not name")
     identities = {b: _identity(archive, file, b, source, pixels) for b, file in files.items()}
-    for shot in manifest.shots:
+    for shot in manifest.pictures:
         if identities[shot.blob] != (shot.sha256, shot.height, shot.width):
             raise InvalidFile(
                 f"{files[shot.blob]!r} in {source!r} is not the image it is said to be"
@@ -119,21 +121,16 @@ def _put(
     return kept
 
 
-def _with_blobs(record: SetRecord, kept: dict[str, Shot]) -> SetRecord:
-    shots = (replace(s, shot=replace(s.shot, blob=kept[s.shot.sha256].blob)) for s in record.shots)
-    return replace(record, shots=tuple(shots))
-
-
 def _is_there(store: Store, record: SetRecord) -> bool:
     """Whether the store has these very versions; Conflict where it has others of the name."""
     with store.database.read() as db:
-        if not has_set(db, record.name):
+        if not has_set(db, record.set.name):
             return False
-        here = read_record(db, record.name)
-    if [(v.version, v.digest) for v in here.versions] == [
-        (v.version, v.digest) for v in record.versions
-    ]:
-        return True
-    raise Conflict(
-        f"there is another set {record.name!r} already; give another name to import it under"
-    )
+        here = read_record(db, record.set.name)
+    ours, theirs = ([(v.version, v.digest) for v in one.versions] for one in (here, record))
+    if ours != theirs:
+        raise Conflict(
+            f"there is another set {record.set.name!r} already; give another name to import it "
+            "under"
+        )
+    return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inctrl.errors import InvalidFile
-from inctrl.store.records import read_record
+from inctrl.store.records import given_numbers, read_record
 from inctrl.store.store import Store
 
 USERS = """
@@ -69,9 +69,7 @@ def _versions(store: Store) -> Iterator[Finding]:
             faults = [f"version {n} is missing" for n in sorted({first, latest} - set(numbers))]
             for fault in (*faults, *record.faults()):
                 yield Finding("version", name, fault)
-            given = dict(
-                db.execute("SELECT version, digest FROM numbers WHERE set_name = ?", (name,))
-            )
+            given = given_numbers(db, name)
             for version in record.versions:
                 if given.get(version.version) != version.digest:
                     yield Finding(

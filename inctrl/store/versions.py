@@ -7,17 +7,18 @@ v holds those with added <= v < dropped, in the order of their coming.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from inctrl.errors import NotStored, UsageError
-from inctrl.store.shots import Shot
+from inctrl.store.database import insert, now
+from inctrl.store.names import Note, Number, Sha256, Time
+from inctrl.store.shots import Shot, ShotRecord
 
 Origin = Literal["create", "add", "drop", "false_alarm", "undo", "import"]
 MOST_SHOTS = 10_000
 """Shots of one version."""
-LONGEST_NOTE = 2000
 
 SCHEMA = """
 CREATE TABLE sets (
@@ -74,16 +75,26 @@ class SetVersion:
     origin: Origin
     digest: str
 
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
+
 
 @dataclass(frozen=True)
-class VersionSummary:
+class VersionRecord:
+    """What a version is besides its shots, in the order of its columns."""
+
+    version: Number
+    created: Time
+    note: Note
+    origin: Origin
+    digest: Sha256
+
+
+@dataclass(frozen=True)
+class VersionSummary(VersionRecord):
     """A version by the number of its shots."""
 
-    version: int
-    created: str
-    note: str
-    origin: Origin
-    digest: str
     shots: int
 
 
@@ -100,27 +111,16 @@ def no_set(name: str) -> NotStored:
     return NotStored(f"there is no set {name!r}; list the sets to see their names")
 
 
-def read_numbers(db: sqlite3.Connection, name: str) -> list[int]:
-    """The version numbers of a set, ascending."""
-    rows = db.execute("SELECT version FROM versions WHERE set_name = ? ORDER BY version", (name,))
-    numbers = [number for (number,) in rows]
-    if not numbers:
-        raise no_set(name)
-    return numbers
-
-
 def read_version(db: sqlite3.Connection, name: str, version: int | None) -> SetVersion:
     found = db.execute("SELECT item, latest FROM sets WHERE name = ?", (name,)).fetchone()
     if found is None:
         raise no_set(name)
     item, latest = found
     number = latest if version is None else version
-    row: tuple[Any, ...] | None = None
-    if 0 < number <= latest:
-        row = db.execute(
-            "SELECT created, note, origin, digest FROM versions WHERE set_name = ? AND version = ?",
-            (name, number),
-        ).fetchone()
+    row = db.execute(
+        "SELECT created, note, origin, digest FROM versions WHERE set_name = ? AND version = ?",
+        (name, number if number <= latest else 0),  # SQLite takes no number without end
+    ).fetchone()
     if row is None:
         raise NotStored(f"set {name!r} has no version {number}; the latest is {latest}")
     shots = db.execute(
@@ -153,35 +153,43 @@ def last_number(db: sqlite3.Connection, name: str) -> int:
     return int(found[0] or 0)
 
 
-def insert_shots(db: sqlite3.Connection, name: str, version: int, shots: Sequence[Shot]) -> None:
-    count, last = db.execute(
-        "SELECT count(*) FILTER (WHERE dropped IS NULL), coalesce(max(position), 0) FROM shots "
-        "WHERE set_name = ?",
-        (name,),
-    ).fetchone()
-    if count + len(shots) > MOST_SHOTS:
-        raise UsageError(f"set {name!r} would have {count + len(shots)} shots, over {MOST_SHOTS}")
-    db.executemany(
-        "INSERT INTO shots (set_name, position, sha256, blob, name, height, width, added) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [(name, last + i, *vars(shot).values(), version) for i, shot in enumerate(shots, start=1)],
-    )
+def insert_shots(db: sqlite3.Connection, name: str, shots: Iterable[ShotRecord]) -> None:
+    """Add shots behind those that a set has had."""
+    (last,) = db.execute("SELECT max(position) FROM shots WHERE set_name = ?", (name,)).fetchone()
+    for position, shot in enumerate(shots, start=(last or 0) + 1):
+        insert(db, "shots", {"set_name": name, "position": position, **vars(shot)})
+
+
+def insert_version(
+    db: sqlite3.Connection, name: str, version: VersionRecord, *, again: bool = False
+) -> None:
+    """Add a version; `again`: its number may have been given before, to the same shots."""
+    number = {"set_name": name, "version": version.version, "digest": version.digest}
+    insert(db, "numbers", number, once=again)
+    insert(db, "versions", {"set_name": name, **vars(version)})
 
 
 def new_version(
-    db: sqlite3.Connection, name: str, version: int, note: str, origin: Origin, moment: str
+    db: sqlite3.Connection,
+    name: str,
+    version: int,
+    note: str,
+    origin: Origin,
+    shots: Iterable[Shot] = (),
 ) -> SetVersion:
-    """Give the shots as they now are a number."""
+    """Add `shots`, and give those that the set now has a number."""
+    insert_shots(
+        db, name, (ShotRecord(**vars(shot), added=version, dropped=None) for shot in shots)
+    )
+    moment = now()
     db.execute("UPDATE sets SET latest = ?, changed = ? WHERE name = ?", (version, moment, name))
     (item,) = db.execute("SELECT item FROM sets WHERE name = ?", (name,)).fetchone()
-    shots = db.execute(
+    rows = db.execute(
         "SELECT sha256 FROM shots WHERE set_name = ? AND dropped IS NULL ORDER BY position", (name,)
     )
-    digest = version_digest(item, [sha256 for (sha256,) in shots])
-    db.execute("INSERT INTO numbers VALUES (?, ?, ?)", (name, version, digest))
-    db.execute(
-        "INSERT INTO versions (set_name, version, created, note, origin, digest) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (name, version, moment, note, origin, digest),
-    )
+    present = [sha256 for (sha256,) in rows]
+    if len(present) > MOST_SHOTS:
+        raise UsageError(f"set {name!r} would have {len(present)} shots, over {MOST_SHOTS}")
+    digest = version_digest(item, present)
+    insert_version(db, name, VersionRecord(version, moment, note, origin, digest))
     return read_version(db, name, version)

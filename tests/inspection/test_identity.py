@@ -1,7 +1,7 @@
 """What makes two contexts the same: above all the sentences, not the name of their bank."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ def test_one_identity_is_in_the_card_the_reply_and_the_contender() -> None:
     card = inspector.fit(SHOTS).card
     reply, contender = model_of(card), enter(inspector, "x").contender
     assert card.text_sha256 == inspector.bank.sha256
-    for name, value in inspector.identity.described.items():
+    for name, value in asdict(inspector.identity).items():
         assert getattr(card, name) == value
         assert getattr(contender, name) == value
         said = getattr(reply, name)
