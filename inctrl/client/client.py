@@ -25,7 +25,7 @@ from inctrl.client.transport import Transport
 from inctrl.client.uploads import Image, file_bytes, upload, uploads
 from inctrl.client.waiting import ended
 from inctrl.service import schemas
-from inctrl.service.schemas import MapFormat
+from inctrl.service.detection_schemas import Detection, MapFormat, ScorePage, ScoreReply
 
 
 class Client:
@@ -158,7 +158,7 @@ class Client:
         adapter: str | None = None,
         alpha: float | None = None,
         maps: MapFormat | None = None,
-    ) -> schemas.Detection:
+    ) -> Detection:
         """Outcomes of the queries in their order, against a set or against shots."""
         form, files = comparison(
             {"set": set, "shots": shots, "item": item, "detector": detector, "adapter": adapter,
@@ -167,7 +167,7 @@ class Client:
         files = [("queries", one) for one in uploads(queries, "query")] + files
         form = {**form, "maps": maps}
         call = Call("POST", "/v1/detect", form=form, files=files, deadline=self.deadline)
-        return self._transport.read(call, schemas.Detection)
+        return self._transport.read(call, Detection)
 
     @overload
     def map(
@@ -209,13 +209,13 @@ class Client:
         """All feedback on a set, the newest first."""
         yield from self._transport.pages("/v1/feedback", schemas.FeedbackPage, {"set": set})
 
-    def scores(self, set: str | None = None) -> Iterator[schemas.ScoreReply]:
+    def scores(self, set: str | None = None) -> Iterator[ScoreReply]:
         """The history, newest first; of one set if asked."""
-        yield from self._transport.pages("/v1/scores", schemas.ScorePage, {"set": set})
+        yield from self._transport.pages("/v1/scores", ScorePage, {"set": set})
 
-    def score(self, id: str) -> schemas.ScoreReply:
+    def score(self, id: str) -> ScoreReply:
         """A score with its limit, its set version and the identity of the model."""
-        return self._transport.get(f"/v1/scores/{known(id)}", schemas.ScoreReply)
+        return self._transport.get(f"/v1/scores/{known(id)}", ScoreReply)
 
     # Jobs
 

@@ -122,7 +122,7 @@ async def _judged(bench: Workbench, name: str, upload: Upload) -> Judged:
     """An image by the latest version of a set."""
     version = await bench.version(name)
     fitted = await bench.fitted(version, Choice())
-    async with bench.decoded(upload) as picture:
+    async with bench.decoded(upload) as (picture, _):
         result = await bench.engine.inspect(fitted, picture, float("inf"))
         if isinstance(result, Failure):
             raise UnreadableImage(result.error)

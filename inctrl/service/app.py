@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 
 from inctrl.inspection.registered import prune_features
 from inctrl.service.admission import Gate
-from inctrl.service.description import describe
 from inctrl.service.engine import Engine
 from inctrl.service.error_replies import add_handlers
 from inctrl.service.housekeeping import Presence
@@ -21,6 +20,7 @@ from inctrl.service.http.layers import protected
 from inctrl.service.http.tokens import TokenFile
 from inctrl.service.jobs.runner import JobRunner
 from inctrl.service.metrics import Metrics, Observed, Routed
+from inctrl.service.openapi import describe
 from inctrl.service.requests import deadline_of
 from inctrl.service.routes import detect, feedback, health, jobs, scores, sets, store
 from inctrl.service.sandbox.decoding import Decoders

@@ -14,10 +14,16 @@ from inctrl.files.plain import plain
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Ticket
 from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
+from inctrl.service.detection_schemas import (
+    Detection,
+    LimitReply,
+    MapFormat,
+    ModelReply,
+    Scored,
+)
 from inctrl.service.engine import Expired
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice
-from inctrl.service.schemas import Detection, LimitReply, MapFormat, ModelReply, Scored
 from inctrl.service.workbench import Prepared, Upload, Workbench
 from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
@@ -84,7 +90,7 @@ async def detect(
             asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
         )
 
-        def deal(index: int, result: Result) -> Scored:
+        def answer(index: int, result: Result) -> Scored:
             id = uuid.uuid4().hex if history else None
             if id:
                 records.append(record(id, result, prepared))
@@ -95,7 +101,7 @@ async def detect(
             return scored(index, result, prepared.fitted, id, maps)
 
         # Without a map a result is some figures: copying them takes less than waking a thread.
-        outcomes = await bench.inspect(prepared.fitted, queries, ticket, deal, quick=maps is None)
+        outcomes = await bench.inspect(prepared.fitted, queries, ticket, answer, quick=maps is None)
     if records:
         await asyncio.to_thread(bench.store.history.add, records)
     version, about = prepared.version, about_context(prepared.fitted)
@@ -123,11 +129,11 @@ async def draw(
             asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
         )
 
-        def deal(index: int, result: Result) -> tuple[Scored, bytes]:
-            told = scored(index, result, prepared.fitted, None, None)
-            return told, map_file(result, prepared.fitted, format)
+        def answer(index: int, result: Result) -> tuple[Scored, bytes]:
+            reply = scored(index, result, prepared.fitted, None, None)
+            return reply, map_file(result, prepared.fitted, format)
 
-        outcome = (await bench.inspect(prepared.fitted, [query], ticket, deal))[0]
+        outcome = (await bench.inspect(prepared.fitted, [query], ticket, answer))[0]
     if isinstance(outcome, Failure):
         raise UnreadableImage(outcome.error)
     return outcome

@@ -15,8 +15,8 @@ from live import Live, files, live, picture, png
 
 from inctrl import Client
 from inctrl.errors import NotStored, UnreadableImage, UsageError
+from inctrl.service.detection_schemas import Detection, Scored
 from inctrl.service.http.limits import Limits
-from inctrl.service.schemas import Detection, Scored
 
 SHOTS = [picture(seed) for seed in range(4)]
 DEFECT = picture(9, spot=True)
