@@ -18,7 +18,7 @@ from inctrl.service.housekeeping import Presence
 from inctrl.service.http.drain import Drain
 from inctrl.service.http.layers import protected
 from inctrl.service.http.tokens import TokenFile
-from inctrl.service.jobs.runner import JobRunner
+from inctrl.service.jobs import JobRunner, Machine
 from inctrl.service.metrics import Metrics, Observed, Routed
 from inctrl.service.openapi import describe
 from inctrl.service.requests import deadline_of
@@ -61,14 +61,15 @@ def build(settings: Settings) -> FastAPI:
         largest=limits.file_bytes,
     )
     bench = Workbench(settings, kept, engine, decoders, metrics.query)
-    runner = JobRunner(
+    machine = Machine(
         kept.jobs,
         kept.jobs_folder,
-        data_root=settings.data_root,
-        store=kept.folder,
+        settings.data_root,
+        kept.folder,
         environment=settings.of_jobs,
         ending=lambda: drain.draining,
     )
+    runner = JobRunner(machine)
     metrics.count_jobs(kept.jobs.counts)
     app = FastAPI(
         title="inctrl",
@@ -82,7 +83,7 @@ def build(settings: Settings) -> FastAPI:
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
     app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
-    app.state.give_up = _log_failure
+    app.state.give_up = lambda error: logger.error("the model cannot be loaded: %s", error)
     app.state.verifier = Verifier()
     add_handlers(app)
     for room in ROUTERS:
@@ -148,11 +149,6 @@ async def _load(app: FastAPI) -> None:
     gc.freeze()
     app.state.loaded = True
     app.state.metrics.loaded.set(1)
-
-
-def _log_failure(error: Exception) -> None:
-    """What is done about a model that cannot be loaded, where no server knows better."""
-    logger.error("the model cannot be loaded: %s", error)
 
 
 async def _tidy(bench: Workbench, runner: JobRunner) -> None:

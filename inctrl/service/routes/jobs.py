@@ -38,7 +38,7 @@ Runner = Annotated[JobRunner, Depends(runner_of)]
 @router.get("/data")
 def list_data(runner: Runner) -> DataReply:
     """The data sets that jobs may name: those below the server's data root."""
-    return DataReply.model_validate(runner.data_sets())
+    return runner.data_sets()
 
 
 @router.post("/jobs", status_code=202, response_model=JobReply)
