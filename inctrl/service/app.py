@@ -18,6 +18,7 @@ from inctrl.service.housekeeping import Presence
 from inctrl.service.http.drain import Drain
 from inctrl.service.http.layers import protected
 from inctrl.service.http.tokens import TokenFile
+from inctrl.service.inspectors import Choice
 from inctrl.service.jobs import JobRunner, Machine
 from inctrl.service.metrics import Metrics, Observed, Routed
 from inctrl.service.openapi import describe
@@ -70,7 +71,6 @@ def build(settings: Settings) -> FastAPI:
         ending=lambda: drain.draining,
     )
     runner = JobRunner(machine)
-    metrics.count_jobs(kept.jobs.counts)
     app = FastAPI(
         title="inctrl",
         version=__version__,
@@ -139,7 +139,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _load(app: FastAPI) -> None:
     """Get ready; what is done where the model cannot be loaded is `app.state.give_up`."""
     try:
-        await app.state.workbench.warm_up()
+        bench: Workbench = app.state.workbench
+        await bench.engine.call(lambda: bench.inspectors.inspector(Choice()))
     except Exception as error:
         app.state.give_up(error)
         return

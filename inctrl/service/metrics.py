@@ -3,13 +3,11 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inctrl.store import JobState
 from inctrl.version import __version__
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -48,14 +46,11 @@ class Metrics:
             "inctrl_rejected", "Requests that were not let in", ["reason"], registry=registry
         )
         self.verdicts = Counter("inctrl_verdicts", "Queries", ["verdict"], registry=registry)
+        self.jobs = Gauge("inctrl_jobs", "Jobs by state", ["state"], registry=registry)
         self.queue = Gauge("inctrl_queue_depth", "Images under way", registry=registry)
         self.loaded = Gauge("inctrl_model_loaded", "1 once the model is", registry=registry)
         info = Gauge("inctrl_build_info", "Always 1", ["version"], registry=registry)
         info.labels(__version__).set(1)
-
-    def count_jobs(self, counts: Callable[[], Mapping[JobState, int]]) -> None:
-        """Jobs by state, looked up whenever somebody asks."""
-        self.registry.register(JobCounts(counts))
 
     def query(self, verdict: str, timing: Mapping[str, float]) -> None:
         """A query was answered."""
@@ -66,19 +61,6 @@ class Metrics:
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class JobCounts:
-    """A collector: how many jobs are in each state."""
-
-    def __init__(self, counts: Callable[[], Mapping[JobState, int]]) -> None:
-        self._counts = counts
-
-    def collect(self) -> list[GaugeMetricFamily]:
-        family = GaugeMetricFamily("inctrl_jobs", "Jobs by state", labels=["state"])
-        for state, count in self._counts().items():
-            family.add_metric([state], count)
-        return [family]
 
 
 class Observed:

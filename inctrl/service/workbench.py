@@ -73,10 +73,6 @@ class Workbench:
         self._aside = asyncio.Semaphore(ASIDE)
         self._sent_along = asyncio.Semaphore(BATCHES)
 
-    async def warm_up(self) -> None:
-        """Load the service's own detector, so that the first query finds it ready."""
-        await self.engine.call(lambda: self.inspectors.inspector(Choice()))
-
     async def pictures(
         self, uploads: Iterable[Upload]
     ) -> tuple[tuple[Picture, ...], tuple[Failure, ...]]:
@@ -144,12 +140,10 @@ class Workbench:
             )
         return Prepared(fitted, None, refused)
 
-    async def fitted(
-        self, version: SetVersion, choice: Choice, deadline: float = float("inf")
-    ) -> FittedInspector:
-        """A version as it is prepared; at once where it is in memory."""
-        found = await asyncio.to_thread(self.inspectors.ready, version, choice)
-        return found or await self._made(version, choice, deadline)
+    async def fitted(self, version: SetVersion) -> FittedInspector:
+        """A version as the service's own detector sees it; at once where it is in memory."""
+        found = await asyncio.to_thread(self.inspectors.ready, version, Choice())
+        return found or await self._made(version, Choice(), float("inf"))
 
     async def inspect(
         self,

@@ -33,6 +33,8 @@ def metrics(request: Request, bench: Bench) -> Response:
     """Counters for Prometheus."""
     state = request.app.state
     state.metrics.queue.set(bench.admission.images)
+    for job_state, count in bench.store.jobs.counts().items():
+        state.metrics.jobs.labels(job_state).set(count)
     return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 

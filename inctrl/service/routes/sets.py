@@ -33,9 +33,7 @@ IfMatch = Annotated[str | None, Header(max_length=200)]
 
 @router.get("")
 def list_sets(
-    bench: Bench,
-    after: Annotated[str, Query(max_length=64)] = "",
-    limit: PageSize = 50,
+    bench: Bench, after: Annotated[str, Query(max_length=64)] = "", limit: PageSize = 50
 ) -> SetPage:
     """The sets by name, each by its latest version."""
     return SetPage.of(bench.store.sets.list(after, limit + 1), limit, "name")
@@ -110,10 +108,7 @@ async def add_images(
 
 @router.get("/{name}/versions")
 def list_versions(
-    bench: Bench,
-    name: SetName,
-    after: VersionNumber | None = None,
-    limit: PageSize = 50,
+    bench: Bench, name: SetName, after: VersionNumber | None = None, limit: PageSize = 50
 ) -> VersionPage:
     """The versions without their shots, the newest first."""
     return VersionPage.of(bench.store.sets.log(name, after, limit + 1), limit, "version")
@@ -160,10 +155,7 @@ async def show_image(
 
 @router.get("/{name}/diff")
 def difference(
-    bench: Bench,
-    name: SetName,
-    before: VersionNumber,
-    after: VersionNumber,
+    bench: Bench, name: SetName, before: VersionNumber, after: VersionNumber
 ) -> DifferenceReply:
     """What changed between two versions."""
     found = bench.store.sets.diff(name, before, after)
