@@ -121,6 +121,19 @@ def live(
 
 
 @contextlib.contextmanager
+def strict(folder: Path) -> Iterator[Live]:
+    """A service with short limits, the set `part`, jobs that stay queued, a secret beside it."""
+    (folder / "data" / "parts").mkdir(parents=True)
+    (folder / "secret.txt").write_text("sesame")
+    store, data = folder / "store", folder / "data"
+    limits = replace(Limits(), body_seconds=0.5, head_seconds=0.5, request_bytes=2_000_000)
+    with idle_jobs(store), live(store, data_root=data, limits=limits) as running:
+        with running.client() as client:
+            client.create_set("part", SHOTS)
+        yield running
+
+
+@contextlib.contextmanager
 def idle_jobs(store: Path) -> Iterator[None]:
     """While no job of a store is run: they stay in the queue."""
     folder = store / "jobs"
@@ -169,3 +182,7 @@ def encoded(pixels: NDArray[Any]) -> bytes:
 def files(field: str, *images: bytes, name: str = "{}.png") -> list[Any]:
     """Parts of a form."""
     return [(field, (name.format(number), image)) for number, image in enumerate(images)]
+
+
+SHOTS = [picture(seed) for seed in range(4)]
+DEFECT = picture(9, spot=True)

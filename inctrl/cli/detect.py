@@ -11,7 +11,6 @@ import math
 import sys
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from inctrl.inspection.fitted import FittedInspector
     from inctrl.inspection.inputs import Input
     from inctrl.inspection.inspector import Inspector
-    from inctrl.reporting import RunInfo
     from inctrl.reporting.run import AnyRow
     from inctrl.types import Failure, Result
 
@@ -61,12 +59,12 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from inctrl.reporting import RunWriter
+    from inctrl.reporting import RunInfo, RunWriter
 
     started = time.perf_counter()
     queries = _queries(args)
     fitted = _fitted(args)
-    info = _run_info(fitted, time.perf_counter() - started)
+    info = RunInfo.of(fitted, time.perf_counter() - started)
     with RunWriter(args.out or next_free(DEFAULT_OUT), info, overwrite=args.overwrite) as writer:
         outcomes = fitted.stream(queries)
         for outcome in tracked(outcomes, len(queries), "inspecting", args.quiet):
@@ -197,26 +195,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise UsageError(f"--option {text!r} is not KEY=VALUE")
     return key.strip(), value.strip()
-
-
-def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":
-    from inctrl.reporting import RunInfo, Scale
-
-    calibration = fitted.calibration
-    return RunInfo(
-        card=fitted.card,
-        alpha=calibration.alpha,
-        method=calibration.method,
-        limit_words=calibration.limit_words,
-        calibration_scores=calibration.scores,
-        threshold=calibration.threshold,
-        p_floor=calibration.p_floor,
-        scale=Scale(calibration.map_low, calibration.pixel_limit, calibration.map_high),
-        shot_images=fitted.shots,
-        warnings=calibration.warnings,
-        seconds=seconds,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
-    )
 
 
 def _tell(outcome: "Result | Failure", as_json: bool) -> None:

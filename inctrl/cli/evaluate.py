@@ -240,10 +240,8 @@ def draw(result: "Result", fitted: "FittedInspector") -> bytes:
     """The overlay of a result as a small PNG, in the colours of its calibration."""
     from inctrl.reporting import Scale, overlay
 
-    limits = fitted.calibration
-    scale = Scale(limits.map_low, limits.pixel_limit, limits.map_high)
     stream = io.BytesIO()
-    overlay(result, scale, THUMBNAIL).save(stream, "PNG", compress_level=9)
+    overlay(result, Scale.of(fitted.calibration), THUMBNAIL).save(stream, "PNG", compress_level=9)
     return stream.getvalue()
 
 

@@ -46,6 +46,7 @@ class Entry:
     adapter    the kind of adapter that it takes
     layers     layers it taps by default, by the prefix of the backbone; others: the backbone's own
     backbone   the one it is used with where none is named
+    needs_shots    whether it gives no score without normal images
     """
 
     make: Callable[..., Detector[Any]]
@@ -55,6 +56,7 @@ class Entry:
     adapter: str | None = None
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     backbone: str = "tiny"
+    needs_shots: bool = True
 
 
 def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
@@ -120,6 +122,7 @@ DETECTORS = {
         "WinCLIP (CVPR 2023): sentences through windows; residuals where there are shots",
         needs="a backbone with text and windows (tiny, openclip:); shots are optional",
         layers={"openclip": ("last",)},
+        needs_shots=False,
     ),
     "coop": Entry(
         _coop,
@@ -127,12 +130,14 @@ DETECTORS = {
         "CoOp (IJCV 2022): prompts learned on labelled images of other items; no map",
         needs="an adapter; shots only calibrate",
         adapter="prompt_context",
+        needs_shots=False,
     ),
     "zeroshot": Entry(
         lambda _: ZeroShot(),
         NoOptions,
         "sentences alone; ranks, and gives no verdict without shots",
         needs="a backbone with text; shots only calibrate",
+        needs_shots=False,
     ),
 }
 

@@ -6,12 +6,14 @@ evaluation gives the same bytes.
 
 import csv
 import io
+import json
+import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 from inctrl.errors import UsageError
-from inctrl.evaluation.results import Cell, Evaluation
+from inctrl.evaluation.results import Cell, Contender, Evaluation, TestSet
 from inctrl.evaluation.tables import COMPARED, Mean, Tables, cell_name, ordered, tables
 from inctrl.files.plain import document, number_cell, text_cell
 from inctrl.maths.intervals import Spread
@@ -36,6 +38,19 @@ def to_json(evaluation: Evaluation) -> bytes:
     }
     del content["examples"]
     return document(content, sort_keys=True)
+
+
+def from_json(document: bytes) -> Evaluation:
+    """The evaluation of a results.json, without its maps and examples."""
+    content = json.loads(document)
+    return Evaluation(
+        contenders=tuple(Contender(**_frozen(one)) for one in content["contenders"]),
+        tests=tuple(TestSet(**_frozen(one)) for one in content["tests"]),
+        shots=tuple(content["shots"]),
+        seeds=tuple(content["seeds"]),
+        alpha=content["alpha"],
+        cells=tuple(_read_cell(one) for one in content["cells"]),
+    )
 
 
 def to_csv(evaluation: Evaluation) -> bytes:
@@ -131,3 +146,15 @@ def _mean_row(found: Mean) -> dict[str, Any]:
 def _rounded(value: Any) -> Any:
     """+ 0.0, since -0.0 would be written with its sign."""
     return round(value, DIGITS) + 0.0 if isinstance(value, float) else value
+
+
+def _read_cell(content: dict[str, Any]) -> Cell:
+    fields = {key: value for key, value in _frozen(content).items() if key != "figures"}
+    fields["scores"] = tuple(math.nan if v is None else v for v in content["scores"])
+    fields["p_values"] = tuple(math.nan if v is None else v for v in content["p_values"])
+    fields["threshold"] = math.inf if content["threshold"] is None else content["threshold"]
+    return Cell(**fields, pixels=None)
+
+
+def _frozen(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}

@@ -26,6 +26,6 @@ def mount(app: "FastAPI") -> None:
     from inctrl.page.offline import prepare
 
     prepare()
-    from inctrl.page.mounting import mount as mounted
+    from inctrl.page.assembly import mount as mounted
 
     mounted(app)

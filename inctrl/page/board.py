@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from inctrl.errors import NotStored, UsageError
-from inctrl.page.events import choices, html, on
+from inctrl.errors import InctrlError, NotStored, UsageError
+from inctrl.page.events import choices, html, inform, on, shows_errors
 from inctrl.page.html import render
 from inctrl.page.jobviews import RUNNING, job_choices, log_html, status_html
-from inctrl.page.telling import inform, told
 from inctrl.service.jobs import JobRunner, JobView
 from inctrl.service.jobs.specs import read_spec
 from inctrl.store import Store
@@ -69,11 +69,11 @@ class Board:
         inform("It was started. You may close this page; it goes on.", "Started")
         return await self.shown(row.id)
 
-    @told
+    @shows_errors
     async def look(self, id: str | None) -> Any:
         return await asyncio.to_thread(self._seen, id)
 
-    @told
+    @shows_errors
     async def cancel(self, id: str | None) -> Any:
         """End it; what it has made is removed."""
         if not id:
@@ -82,7 +82,7 @@ class Board:
         await self._runner.wait(id)
         return await self.shown(id)
 
-    @told
+    @shows_errors
     async def go_on(self, id: str | None) -> Any:
         """Queue an interrupted one again."""
         if not id:
@@ -129,3 +129,24 @@ class Board:
             gr.Button(visible=state == "interrupted"),
             gr.Timer(active=state in RUNNING),
         )
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Label and name of each set; `words` is HTML where there is none."""
+
+    sets: tuple[tuple[str, str], ...]
+    words: str
+
+
+def data_sets(runner: JobRunner, title: str) -> DataSets:
+    """The data sets that a job may be given, or what to do where there are none."""
+    try:
+        listing = runner.data_sets()
+    except InctrlError as error:
+        return DataSets((), render("noroot", title=title, missing=str(error)))
+    sets = tuple(
+        (f"{'the data root itself' if one.name == '.' else one.name}  ({one.layout})", one.name)
+        for one in listing.sets
+    )
+    return DataSets(sets, "" if sets else render("noroot", title=title, missing=""))

@@ -63,7 +63,7 @@ def is_upload(path: str, folder: Path) -> bool:
         return False
 
 
-class Border(BaseRoute):
+class ApiFirst(BaseRoute):
     """Stands between the routes of the API and the page, which would answer everything else.
 
     A wrong method of a route and an unknown path of the API stay what they are without a page.

@@ -6,8 +6,7 @@ from typing import Any
 import gradio as gr
 
 from inctrl.errors import InctrlError, UsageError
-from inctrl.page.events import on
-from inctrl.page.telling import plain
+from inctrl.page.events import on, plain
 from inctrl.page.uploads import read
 from inctrl.service.detection import Asked, detect
 from inctrl.service.error_replies import TooLarge

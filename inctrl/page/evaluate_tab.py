@@ -8,11 +8,9 @@ import gradio as gr
 
 from inctrl.detectors import DETECTORS
 from inctrl.errors import UsageError
-from inctrl.page import dataroot
-from inctrl.page.board import Board
-from inctrl.page.events import html, on
+from inctrl.page.board import Board, data_sets
+from inctrl.page.events import html, on, shows_errors
 from inctrl.page.jobviews import adapters, evaluation_html
-from inctrl.page.telling import told
 from inctrl.service.jobs import JobRunner
 from inctrl.service.workbench import Workbench
 
@@ -64,10 +62,10 @@ class EvaluateTab:
     def outputs(self) -> list[Any]:
         return [self.words, self.form, self.data, self.adapters, *self.board.outputs]
 
-    @told
+    @shows_errors
     async def look(self, id: str | None) -> Any:
         """The data sets and adapters there are now, and the newest job."""
-        found = await asyncio.to_thread(dataroot.find, self._runner, TITLE)
+        found = await asyncio.to_thread(data_sets, self._runner, TITLE)
         adapters = await asyncio.to_thread(self._adapters)
         return (
             found.words,
@@ -80,7 +78,7 @@ class EvaluateTab:
     def _adapters(self) -> list[tuple[str, str]]:
         return adapters(self._bench)
 
-    @told
+    @shows_errors
     async def start(
         self,
         data: list[str],

@@ -1,9 +1,20 @@
-"""How components are wired: an event is the page's own unless it is given a name for clients."""
+"""How components are wired, and how errors reach a person.
 
-from collections.abc import Callable, Sequence
-from typing import Any
+An event is the page's own unless it is given a name for clients. An error is one line beside the
+page, without path or traceback, and never markup.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from html import escape
+from typing import Any, TypeVar
 
 import gradio as gr
+
+from inctrl.errors import Busy, InctrlError
+from inctrl.service.http.problems import spoken
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
 def on(
@@ -60,3 +71,32 @@ def choices(options: Sequence[Any], value: Any, **more: Any) -> gr.Dropdown:
     """An update of a dropdown whose value is kept only where it is still among the choices."""
     values = [one[1] if isinstance(one, tuple) else one for one in options]
     return gr.Dropdown(choices=list(options), value=value if value in values else None, **more)
+
+
+def shows_errors(handler: Handler) -> Handler:
+    """An event handler whose expected errors are shown beside the page, which stays as it is."""
+
+    @functools.wraps(handler)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await handler(*args, **kwargs)
+        except InctrlError as error:
+            warn(str(error), "Busy" if isinstance(error, Busy) else "That did not work")
+            return gr.skip()
+
+    return guarded  # type: ignore[return-value]
+
+
+def warn(message: str, title: str = "Please note") -> None:
+    """A line that the person should read."""
+    gr.Warning(plain(message), title=title)
+
+
+def inform(message: str, title: str = "Done") -> None:
+    """A line that is good news."""
+    gr.Info(plain(message), duration=4, title=title)
+
+
+def plain(message: str) -> str:
+    """Words as they are to be seen; Gradio shows messages as HTML."""
+    return escape(spoken(message))

@@ -7,19 +7,17 @@ from typing import Any
 import gradio as gr
 
 from inctrl.errors import UsageError
-from inctrl.page.events import html, on
+from inctrl.page.events import html, inform, on, shows_errors
 from inctrl.page.html import render
 from inctrl.page.inputs import SAVED, Inputs
 from inctrl.page.inspection import Inspection
-from inctrl.page.telling import inform, told
 from inctrl.page.uploads import read
 from inctrl.service import adjustments
 from inctrl.service.adjustments import Adjusted
 from inctrl.service.workbench import Workbench
-from inctrl.store import SetVersion
 
 
-class Acts:
+class Feedback:
     """Save as a set; of a registered set also: false alarm, confirmed defect, undo."""
 
     def __init__(
@@ -54,10 +52,10 @@ class Acts:
         kept = [self._inspection, *self.groups, inputs.source, inputs.new, inputs.saved, inputs.set]
         for trigger in (self.save.click, self.name.submit):
             on(trigger, self.keep, [self._inspection, self.name], kept)
-        told_to = [self.last, self.outcome, self.undo, inputs.set]
-        on(self.alarm.click, self.false_alarm, state, told_to)
-        on(self.defect.click, self.confirm, state, told_to)
-        on(self.undo.click, self.take_back, [self._inspection, self.last], told_to)
+        results = [self.last, self.outcome, self.undo, inputs.set]
+        on(self.alarm.click, self.false_alarm, state, results)
+        on(self.defect.click, self.confirm, state, results)
+        on(self.undo.click, self.take_back, [self._inspection, self.last], results)
 
     @property
     def groups(self) -> list[Any]:
@@ -75,12 +73,13 @@ class Acts:
             gr.Button(visible=False),
         )
 
-    @told
+    @shows_errors
     async def keep(self, found: Inspection | None, name: str) -> Any:
         """The normal images as a new set, which is then the one that is used."""
         if found is None or not found.shots:
             raise UsageError("there are no normal images to save")
-        version = await self._created(name.strip(), found)
+        uploads = await read(one.path for one in found.shots)
+        version = await self._bench.create_set(name.strip(), uploads, found.info.card.item)
         saved = replace(found, reference=f"{version.name}@{version.version}", shots=())
         inform(f"Saved as {version.name}@{version.version} with {len(version.shots)} images.")
         sets = await asyncio.to_thread(self._inputs.sets, version.name)
@@ -90,13 +89,7 @@ class Acts:
             *(gr.Radio(value=SAVED), gr.Column(visible=False), gr.Column(visible=True), sets),
         )
 
-    async def _created(self, name: str, found: Inspection) -> SetVersion:
-        uploads = await read(one.path for one in found.shots)
-        pictures, _ = await self._bench.normals(uploads)
-        create = self._bench.store.sets.create
-        return await asyncio.to_thread(create, name, pictures, item=found.info.card.item)
-
-    @told
+    @shows_errors
     async def false_alarm(self, found: Inspection | None, chosen: int) -> Any:
         """Take the query among the normal images, as a new version."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
@@ -104,7 +97,7 @@ class Acts:
             await adjustments.false_alarm(self._bench, name, upload), undoable=True
         )
 
-    @told
+    @shows_errors
     async def confirm(self, found: Inspection | None, chosen: int) -> Any:
         """Let the query serve the limit."""
         name, (upload,) = _of_set(found), await _query(found, chosen)
@@ -112,7 +105,7 @@ class Acts:
             await adjustments.confirm_defect(self._bench, name, upload), undoable=True
         )
 
-    @told
+    @shows_errors
     async def take_back(self, _found: Inspection | None, last: str) -> Any:
         if not last:
             raise UsageError("there is nothing to undo")

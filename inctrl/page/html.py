@@ -6,13 +6,9 @@ from typing import Any
 
 import jinja2
 
-from inctrl.reporting import words
+from inctrl.reporting.templates import environment
 
 HERE = Path(__file__).parent
-FILTERS = (
-    *("printable", "file_name", "number", "percent", "plural", "score_words", "p_words"),
-    *("region_words", "evidence_words", "trust_words", "picture_words"),
-)
 
 
 def render(template: str, **values: Any) -> str:
@@ -22,19 +18,10 @@ def render(template: str, **values: Any) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    reports = HERE.parent / "reporting" / "evaluation"
-    environment = jinja2.Environment(
-        # The evaluation's report lends the macro of its curves.
-        loader=jinja2.FileSystemLoader([HERE / "templates", reports]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({name: getattr(words, name) for name in FILTERS})
-    environment.filters["moment"] = moment
-    environment.filters["duration"] = duration
-    return environment
+    # The evaluation's report lends the macro of its curves.
+    found = environment(HERE / "templates", HERE.parent / "reporting" / "evaluation")
+    found.filters.update(moment=moment, duration=duration)
+    return found
 
 
 def moment(stamp: str) -> str:

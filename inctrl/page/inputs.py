@@ -5,15 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from inctrl.detectors import DETECTORS
+from inctrl.detectors import DETECTORS, detector_entry
 from inctrl.images import SUFFIXES
-from inctrl.page.events import choices, html, number_of, on, picks
-from inctrl.page.examples import Example, examples
+from inctrl.page.events import choices, html, number_of, on, picks, shows_errors
 from inctrl.page.html import render
 from inctrl.page.jobviews import adapters
-from inctrl.page.telling import told
-from inctrl.page.uploads import Added, added, joined
-from inctrl.page.wording import set_choices
+from inctrl.page.setviews import set_choices
+from inctrl.page.uploads import Added, Example, added, examples, joined
 from inctrl.service.inspectors import Choice
 from inctrl.service.workbench import Workbench
 
@@ -22,7 +20,7 @@ OWN = ""
 """The service's own detector, or no adapter."""
 
 
-class Pile:
+class ImageDrop:
     """A place to drop images, and those that were dropped, in their order."""
 
     def __init__(self, bench: Workbench, what: str, label: str, name: str, kept: float) -> None:
@@ -44,7 +42,7 @@ class Pile:
     def outputs(self) -> list[Any]:
         return [self.files, self.shown]
 
-    @told
+    @shows_errors
     async def add(self, there: tuple[Added, ...], coming: list[str] | None) -> Any:
         paths = joined(self._bench, there, coming)
         files = (*there, *await added(self._bench, paths))
@@ -72,7 +70,7 @@ class Inputs:
             [NEW, SAVED], value=NEW, label="Compare with", elem_id="source", show_label=False
         )
         with gr.Column(visible=True) as self.new:
-            self.shots = Pile(bench, "normal image", "Normal images", "shots", kept)
+            self.shots = ImageDrop(bench, "normal image", "Normal images", "shots", kept)
             self.item = gr.Textbox(
                 label="What is shown (optional)",
                 placeholder="for example: metal nut",
@@ -82,7 +80,7 @@ class Inputs:
         with gr.Column(visible=False) as self.saved:
             self.set = gr.Dropdown([], label="Normal set", value=None, elem_id="set")
         gr.HTML("<h2>2 &nbsp;What should be inspected?</h2>", elem_classes=["ic", "step"])
-        self.queries = Pile(bench, "image", "Images to inspect", "queries", kept)
+        self.queries = ImageDrop(bench, "image", "Images to inspect", "queries", kept)
         self._models()
         on(self.source.change, self.turn, [self.source, self.set], [self.new, self.saved, self.set])
 
@@ -114,6 +112,11 @@ class Inputs:
     def _adapters(self) -> list[tuple[str, str]]:
         return [("None", OWN), *adapters(self._bench)]
 
+    def needs_shots(self, choice: Choice) -> bool:
+        """Whether nothing can be said without normal images; an adapter is taken to need some."""
+        name = choice.detector or (None if choice.adapter else self._bench.settings.detector)
+        return name is None or detector_entry(name).needs_shots
+
     async def turn(self, source: str, value: str | None) -> Any:
         """New images, or the list of sets as it is now."""
         saved = source == SAVED
@@ -137,9 +140,9 @@ class Inputs:
         adapters = await asyncio.to_thread(self._adapters)
         return await self.sets_now(name), choices(adapters, adapter or OWN)
 
-    @told
+    @shows_errors
     async def example(self, one: Example) -> tuple[Any, ...]:
-        """The piles and the item of an example."""
+        """The images and the item of an example."""
         shots = await added(self._bench, one.normal)
         queries = await added(self._bench, one.queries)
         return (
@@ -151,8 +154,8 @@ class Inputs:
 
     @property
     def example_outputs(self) -> list[Any]:
-        piles = [*self.shots.outputs, *self.queries.outputs]
-        return [*piles, self.source, self.new, self.saved, self.item]
+        images = [*self.shots.outputs, *self.queries.outputs]
+        return [*images, self.source, self.new, self.saved, self.item]
 
 
 def choice_of(detector: str | None, adapter: str | None) -> Choice:

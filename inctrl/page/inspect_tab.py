@@ -11,13 +11,12 @@ import gradio as gr
 
 from inctrl.errors import UsageError
 from inctrl.page import shown
-from inctrl.page.events import html, number_of, on, picks
-from inctrl.page.feedback import Acts
+from inctrl.page.events import html, number_of, on, picks, shows_errors
+from inctrl.page.feedback import Feedback
 from inctrl.page.html import render
 from inctrl.page.inputs import SAVED, Inputs, choice_of
 from inctrl.page.inspection import Inspection, inspect
 from inctrl.page.offline import private_folder
-from inctrl.page.telling import told
 from inctrl.page.uploads import Added, read
 from inctrl.reporting.page import render as render_report
 from inctrl.service.detection import Asked
@@ -70,7 +69,7 @@ class InspectTab:
             self.facts = html(elem_id="facts")
             with gr.Accordion("All scores", open=False, elem_id="all-scores"):
                 self.scores = html(elem_id="scores")
-            self.acts = Acts(self._bench, self.inputs, self.inspection, self.chosen)
+            self.feedback = Feedback(self._bench, self.inputs, self.inspection, self.chosen)
             self.report = gr.DownloadButton(
                 "Download this as a report", size="md", elem_id="report", variant="secondary"
             )
@@ -84,7 +83,7 @@ class InspectTab:
         inputs = [asked.source, asked.set, asked.shots.files, asked.queries.files, asked.item]
         inputs += [asked.detector, asked.adapter, self.look]
         answers = [self.inspection, self.chosen, *self._shown, self.limit, self.start, self.answer]
-        answers += [self.report, *self.acts.groups]
+        answers += [self.report, *self.feedback.groups]
         busy = {"show_progress_on": [self.verdict, self.start]}
         on(self.go.click, self.run, inputs, answers, **busy)
         for button, example in asked.example_buttons:
@@ -108,7 +107,7 @@ class InspectTab:
             *(self.facts, self.scores),
         ]
 
-    @told
+    @shows_errors
     async def run(
         self,
         source: str,
@@ -125,7 +124,7 @@ class InspectTab:
         choice = choice_of(detector, adapter)
         if saved and not reference:
             raise UsageError("choose a saved set, or add new normal images")
-        if not saved and not shots and (detector not in ("zeroshot", "winclip")):
+        if not saved and not shots and self.inputs.needs_shots(choice):
             raise UsageError("add normal images first, two or more: they show what is good")
         if not queries:
             raise UsageError("add an image to inspect")
@@ -149,7 +148,7 @@ class InspectTab:
             gr.HTML(visible=False),
             gr.Column(visible=True),
             gr.DownloadButton(value=report),
-            *self.acts.for_inspection(found),
+            *self.feedback.for_inspection(found),
         )
 
     async def choose(

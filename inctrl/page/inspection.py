@@ -4,23 +4,41 @@ Everything that is shown follows from it, so that looking at another image or mo
 no model.
 """
 
-import asyncio
-import time
-import uuid
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
+import PIL.Image
+
+from inctrl.inspection.fitted import FittedInspector
 from inctrl.page.uploads import Added, read
-from inctrl.page.views import View, view
+from inctrl.reporting.colours import Scale
+from inctrl.reporting.overlay import layer
 from inctrl.reporting.pictures import SHOT, pictures
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo, row
-from inctrl.service.answers import scale_of
-from inctrl.service.detection import Asked, record
+from inctrl.service.detection import Asked, answer
 from inctrl.service.workbench import Prepared, Workbench
-from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
+
+LONGEST, SHORTEST = 1280, 320
+"""Long side of a view: larger images are reduced, smaller ones grow by a whole factor."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Encoded, for the memory of an open page: the image as JPEG, its heat as PNG."""
+
+    image: bytes
+    heat: bytes
+
+    @property
+    def pair(self) -> tuple[PIL.Image.Image, PIL.Image.Image]:
+        """The original, and the same with heat, contour and boxes over it."""
+        original = PIL.Image.open(io.BytesIO(self.image)).convert("RGB")
+        heat = PIL.Image.open(io.BytesIO(self.heat)).convert("RGBA")
+        over = PIL.Image.alpha_composite(original.convert("RGBA"), heat)
+        return original, over.convert("RGB")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +85,12 @@ async def inspect(
 ) -> Inspection:
     """Score queries as `POST /v1/detect` does; the scores are in the history when this returns."""
     uploads = await read(one.path for one in queries)
-    longest = bench.settings.limits.longest_deadline
-    with bench.admission.admit(longest, len(uploads) + len(asked.shots)) as ticket:
-        began = time.perf_counter()
-        prepared = await bench.prepare(
-            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
-        )
-        ready = time.perf_counter()
-        records = list[ScoreRecord]()
-
-        def deal(index: int, result: Result) -> tuple[Row, View]:
-            if bench.settings.history:
-                records.append(record(uuid.uuid4().hex, result, prepared))
-            return drawn(index, result, prepared)
-
-        outcomes = await bench.inspect(prepared.fitted, uploads, ticket, deal)
-    if records:
-        await asyncio.to_thread(bench.store.history.add, records)
+    with bench.admission.admit(bench.settings.limits.longest_deadline) as ticket:
+        found = await answer(bench, asked, uploads, ticket, drawn)
+    prepared, outcomes = found.prepared, found.outcomes
     version = prepared.version
     return Inspection(
-        info=run_info(prepared, ready - began),
+        info=run_info(prepared.fitted, found.preparing),
         rows=tuple(
             FailedRow(i, one.name, one.error) if isinstance(one, Failure) else one[0]
             for i, one in enumerate(outcomes)
@@ -96,37 +100,40 @@ async def inspect(
         shots=tuple(shots),
         reference=f"{version.name}@{version.version}" if version else None,
         refused=tuple(one.error for one in prepared.refused),
-        seconds=time.perf_counter() - ready,
+        seconds=found.inspecting,
     )
 
 
-def drawn(index: int, result: Result, prepared: Prepared) -> tuple[Row, View]:
+def drawn(index: int, result: Result, prepared: Prepared, _: str | None) -> tuple[Row, View]:
     """A result without its arrays, as a report and as the page show it."""
     fitted = prepared.fitted
-    scale = scale_of(fitted)
+    scale = Scale.of(fitted.calibration)
     shown = pictures(result, scale, fitted.shots)
     return row(index, result, ("", ""), shown), view(result, scale)
 
 
-def run_info(prepared: Prepared, seconds: float) -> RunInfo:
-    """What is known without any query."""
-    fitted = prepared.fitted
-    calibration, card = fitted.calibration, fitted.card
-    return RunInfo(
+def run_info(fitted: FittedInspector, seconds: float) -> RunInfo:
+    """A run's, fit to be shown to anybody and to be kept as long as a page is open."""
+    found = RunInfo.of(fitted, seconds)
+    card = found.card
+    return replace(
+        found,
         card=replace(card, adapter=Path(card.adapter).name if card.adapter else None),
-        alpha=calibration.alpha,
-        method=calibration.method,
-        limit_words=calibration.limit_words,
-        calibration_scores=calibration.scores,
-        threshold=calibration.threshold,
-        p_floor=calibration.p_floor,
-        scale=scale_of(fitted),
-        # Small, for they are kept as long as the page is open.
-        shot_images=tuple(shot.bounded(SHOT * SHOT) for shot in fitted.shots),
-        warnings=calibration.warnings,
-        seconds=seconds,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        shot_images=tuple(shot.bounded(SHOT * SHOT) for shot in found.shot_images),
     )
+
+
+def view(result: Result, scale: Scale) -> View:
+    height, width = result.image.size
+    longest = max(height, width)
+    factor = min(1.0, LONGEST / longest) if longest >= SHORTEST else -(-SHORTEST // longest)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    enlarged = PIL.Image.Resampling.NEAREST if factor > 1 else PIL.Image.Resampling.BICUBIC
+    picture = PIL.Image.fromarray(result.image.rgb).resize(size, enlarged, reducing_gap=2.0)
+    image, heat = io.BytesIO(), io.BytesIO()
+    picture.save(image, "JPEG", quality=95, subsampling=0)
+    layer(result, scale, size).save(heat, "PNG", compress_level=3)
+    return View(image.getvalue(), heat.getvalue())
 
 
 def _at(one: Row, limit: float) -> Row:

@@ -1,14 +1,18 @@
 """Jobs as pieces of the page: how far one is, its losses, its table, its curves, its log."""
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from inctrl.errors import InctrlError
+from inctrl.evaluation.documents import from_json
+from inctrl.evaluation.tables import tables
 from inctrl.page.html import moment, render
-from inctrl.page.roc import curves_of
+from inctrl.reporting.evaluation.curves import Curves, curves
 from inctrl.reporting.lossplot import loss_plot
 from inctrl.reporting.words import printable
 from inctrl.service.jobs import JobRunner, JobView
@@ -17,7 +21,19 @@ from inctrl.store import JobRow, Store
 
 LISTED = 50
 LOG_LINES = 200
+MOST_BYTES = 50_000_000
+"""Of results.json; a larger one is left to the report."""
 RUNNING = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Roc:
+    """Curves of a data set at a number of shots; `auroc` of each contender, its mean."""
+
+    dataset: str
+    k: int
+    curves: Curves
+    auroc: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -113,3 +129,27 @@ def table(cells: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[Line]]:
 def _mean(values: Iterable[float | None]) -> tuple[float | None, int]:
     there = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
     return (fmean(there) if there else None), len(there)
+
+
+def curves_of(path: Path) -> tuple[Roc, ...]:
+    """One picture for each data set, at its largest number of shots."""
+    stat = path.stat()
+    return _curves(path, stat.st_mtime_ns) if stat.st_size <= MOST_BYTES else ()
+
+
+@functools.lru_cache(maxsize=8)
+def _curves(path: Path, _changed: int) -> tuple[Roc, ...]:
+    evaluation = from_json(path.read_bytes())
+    found, places = tables(evaluation), range(len(evaluation.contenders))
+    drawn = []
+    for dataset in found.datasets:
+        for place, k in reversed(list(enumerate(evaluation.shots))):
+            both = curves(found, dataset, place)
+            if both:
+                means = [
+                    found.dataset("image_auroc", c, dataset, place).spread.mean for c in places
+                ]
+                auroc = tuple(math.nan if mean is None else mean for mean in means)
+                drawn.append(Roc(dataset, k, both[0], auroc))
+                break
+    return tuple(drawn)

@@ -18,6 +18,37 @@ BLUE = gr.themes.Color(
     *("#133d66", "#1a2c3d", "#10202e"),
     name="blue",
 )
+LIGHT_AND_DARK = {
+    "body_background_fill": ("#f6f6f3", "#13161a"),
+    "body_text_color": ("#1c2127", "#e7e9ec"),
+    "body_text_color_subdued": ("#57606b", "#a2abb6"),
+    "background_fill_primary": ("#ffffff", "#1b1f25"),
+    "background_fill_secondary": ("#f6f6f3", "#13161a"),
+    "block_background_fill": ("#ffffff", "#1b1f25"),
+    "block_border_color": ("#dcdedb", "#323841"),
+    "block_label_text_color": ("#57606b", "#a2abb6"),
+    "block_title_text_color": ("#1c2127", "#e7e9ec"),
+    "block_info_text_color": ("#57606b", "#a2abb6"),
+    "border_color_primary": ("#dcdedb", "#323841"),
+    "input_background_fill": ("#ffffff", "#13161a"),
+    "input_border_color": ("#8b949e", "#67717d"),
+    "button_primary_background_fill": ("#1d5c99", "#86bdf4"),
+    "button_primary_background_fill_hover": ("#174a7c", "#b4d0ea"),
+    "button_primary_text_color": ("#ffffff", "#10202e"),
+    "button_secondary_background_fill": ("#edeeeb", "#2a3038"),
+    "button_secondary_background_fill_hover": ("#dcdedb", "#3a424c"),
+    "button_secondary_text_color": ("#1c2127", "#e7e9ec"),
+    "slider_color": ("#1d5c99", "#86bdf4"),
+    "checkbox_label_border_color": ("#dcdedb", "#323841"),
+}
+SHAPES = {
+    "block_radius": "14px",
+    "button_large_radius": "10px",
+    "input_radius": "8px",
+    "input_border_width": "1px",
+    "input_shadow": "none",
+    "checkbox_label_border_width": "1px",
+}
 
 
 def theme() -> gr.themes.Base:
@@ -25,56 +56,9 @@ def theme() -> gr.themes.Base:
     found = gr.themes.Base(
         primary_hue=BLUE, secondary_hue=BLUE, neutral_hue=INK, font=SANS, font_mono=MONO
     )
-    return found.set(
-        body_background_fill="#f6f6f3",
-        body_background_fill_dark="#13161a",
-        body_text_color="#1c2127",
-        body_text_color_dark="#e7e9ec",
-        body_text_color_subdued="#57606b",
-        body_text_color_subdued_dark="#a2abb6",
-        background_fill_primary="#ffffff",
-        background_fill_primary_dark="#1b1f25",
-        background_fill_secondary="#f6f6f3",
-        background_fill_secondary_dark="#13161a",
-        block_background_fill="#ffffff",
-        block_background_fill_dark="#1b1f25",
-        block_border_color="#dcdedb",
-        block_border_color_dark="#323841",
-        block_label_text_color="#57606b",
-        block_label_text_color_dark="#a2abb6",
-        block_title_text_color="#1c2127",
-        block_title_text_color_dark="#e7e9ec",
-        block_info_text_color="#57606b",
-        block_info_text_color_dark="#a2abb6",
-        border_color_primary="#dcdedb",
-        border_color_primary_dark="#323841",
-        input_background_fill="#ffffff",
-        input_background_fill_dark="#13161a",
-        input_border_color="#8b949e",
-        input_border_color_dark="#67717d",
-        button_primary_background_fill="#1d5c99",
-        button_primary_background_fill_dark="#86bdf4",
-        button_primary_background_fill_hover="#174a7c",
-        button_primary_background_fill_hover_dark="#b4d0ea",
-        button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#10202e",
-        button_secondary_background_fill="#edeeeb",
-        button_secondary_background_fill_dark="#2a3038",
-        button_secondary_background_fill_hover="#dcdedb",
-        button_secondary_background_fill_hover_dark="#3a424c",
-        button_secondary_text_color="#1c2127",
-        button_secondary_text_color_dark="#e7e9ec",
-        slider_color="#1d5c99",
-        slider_color_dark="#86bdf4",
-        block_radius="14px",
-        button_large_radius="10px",
-        input_radius="8px",
-        input_border_width="1px",
-        input_shadow="none",
-        checkbox_label_border_width="1px",
-        checkbox_label_border_color="#dcdedb",
-        checkbox_label_border_color_dark="#323841",
-    )
+    dark = {f"{name}_dark": value for name, (_, value) in LIGHT_AND_DARK.items()}
+    light = {name: value for name, (value, _) in LIGHT_AND_DARK.items()}
+    return found.set(**light, **dark, **SHAPES)
 
 
 def head() -> str:

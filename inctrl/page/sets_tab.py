@@ -9,11 +9,9 @@ from fastapi import UploadFile
 
 from inctrl.errors import UsageError
 from inctrl.page import setviews
-from inctrl.page.events import choices, html, on
-from inctrl.page.inputs import Pile
-from inctrl.page.telling import inform, told, warn
+from inctrl.page.events import choices, html, inform, on, shows_errors, warn
+from inctrl.page.inputs import ImageDrop
 from inctrl.page.uploads import Added, read
-from inctrl.page.wording import set_choices
 from inctrl.service.workbench import Workbench
 
 
@@ -38,7 +36,7 @@ class SetsTab:
     def _about_one(self, kept: float) -> None:
         with gr.Column(visible=False) as self.tools:
             with gr.Accordion("Add normal images", open=False, elem_id="sets-add"):
-                self.more = Pile(self._bench, "normal image", "Normal images", "more", kept)
+                self.more = ImageDrop(self._bench, "normal image", "Normal images", "more", kept)
                 self.note = gr.Textbox(label="Note (optional)", max_length=2000)
                 self.add = gr.Button("Add as a new version", elem_id="sets-add-now")
             with gr.Accordion("Compare versions", open=False, elem_id="sets-compare"):
@@ -72,8 +70,8 @@ class SetsTab:
         on(self.set.input, self.look, [self.set], seen)
         for dropdown in (self.before, self.after):
             on(dropdown.input, self.compare, compared, [self.difference])
-        piled = [*self.more.outputs, self.note]
-        on(self.add.click, self.add_version, [self.set, *piled[::2]], [*piled, *seen])
+        added = [*self.more.outputs, self.note]
+        on(self.add.click, self.add_version, [self.set, *added[::2]], [*added, *seen])
         on(self.sure.change, self.dare, [self.sure], [self.remove], show_progress="hidden")
         on(self.remove.click, self.remove_set, [self.set, self.sure], seen)
         on(self.bring.click, self.import_set, [self.archive, self.name], [self.archive, *seen])
@@ -84,13 +82,13 @@ class SetsTab:
         shown = [self.set, self.shown, self.tools, self.before, self.after]
         return [*shown, self.difference, self.sure]
 
-    @told
+    @shows_errors
     async def look(self, name: str | None) -> Any:
         """A set as it is now; the first where this one is gone."""
         return await asyncio.to_thread(self._seen, name)
 
     def _seen(self, name: str | None) -> tuple[Any, ...]:
-        found = set_choices(self._store)
+        found = setviews.set_choices(self._store)
         names = [value for _, value in found]
         name = name if name in names else (names[0] if names else None)
         versions = setviews.numbers(self._store, name)
@@ -105,19 +103,17 @@ class SetsTab:
             gr.Checkbox(value=False),
         )
 
-    @told
+    @shows_errors
     async def compare(self, name: str | None, before: int | None, after: int | None) -> Any:
         return await asyncio.to_thread(setviews.difference_html, self._store, name, before, after)
 
-    @told
+    @shows_errors
     async def add_version(self, name: str | None, files: tuple[Added, ...], note: str) -> Any:
         """More normal images, as a new version."""
         if not name or not files:
             raise UsageError("add normal images first")
         uploads = await read(one.path for one in files if not one.error)
-        pictures, refused = await self._bench.normals(uploads)
-        before = await self._bench.version(name)
-        after = await asyncio.to_thread(self._store.sets.add, name, pictures, note=note)
+        before, after, refused = await self._bench.add_images(name, uploads, note)
         if after.version == before.version:
             warn("The set has all of these images already.")
         else:
@@ -129,16 +125,16 @@ class SetsTab:
     async def dare(self, sure: bool) -> Any:
         return gr.Button(interactive=sure)
 
-    @told
+    @shows_errors
     async def remove_set(self, name: str | None, sure: bool) -> Any:
         """Only where it was confirmed."""
         if not name or not sure:
             raise UsageError("tick the box first: removing cannot be undone")
-        await asyncio.to_thread(self._store.sets.remove, name)
+        await self._bench.remove_set(name)
         inform(f"{name} was removed.")
         return await asyncio.to_thread(self._seen, None)
 
-    @told
+    @shows_errors
     async def import_set(self, archive: str | None, name: str) -> Any:
         """What an export holds, read by a process of its own."""
         if not archive:
@@ -149,6 +145,6 @@ class SetsTab:
         inform(f"{version.name}@{version.version} is here, with {len(version.shots)} images.")
         return gr.File(value=None), *await asyncio.to_thread(self._seen, version.name)
 
-    @told
+    @shows_errors
     async def verify(self) -> Any:
-        return await asyncio.to_thread(setviews.verify_html, self._store)
+        return setviews.verify_html(*await self._bench.verifier.verify())

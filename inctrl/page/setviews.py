@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from inctrl.images import develop, shared_window
 from inctrl.page.html import render
 from inctrl.reporting.pictures import thumbnail
+from inctrl.reporting.words import plural
 from inctrl.store import SetVersion, Shot, Store
-from inctrl.store.verify import orphans, verify
+from inctrl.store.verify import Finding
 
+LISTED = 1000
+"""Sets that a list shows."""
 MOST_SHOWN = 24
 """Images of a version that are shown; decoding thousands would keep a person waiting."""
 MOST_VERSIONS = 200
@@ -56,9 +59,9 @@ def difference_html(store: Store, name: str | None, before: int | None, after: i
     )
 
 
-def verify_html(store: Store) -> str:
+def verify_html(faults: Sequence[Finding], orphans: Sequence[Finding]) -> str:
     """Whether every byte is as it was written."""
-    return render("verified", faults=verify(store), loose=len(orphans(store)))
+    return render("verified", faults=faults, loose=len(orphans))
 
 
 def small(store: Store, version: SetVersion, shots: Sequence[Shot]) -> list[Small]:
@@ -75,3 +78,11 @@ def numbers(store: Store, name: str | None) -> list[tuple[str, int]]:
         return []
     found = store.sets.log(name, limit=MOST_VERSIONS)
     return [(f"@{one.version}  ({one.shots} images)", one.version) for one in found]
+
+
+def set_choices(store: Store) -> list[tuple[str, str]]:
+    """Label and name of every set, by name."""
+    return [
+        (f"{one.name}  (version {one.version}, {plural(one.shots, 'image')})", one.name)
+        for one in store.sets.list(limit=LISTED)
+    ]

@@ -6,11 +6,9 @@ from typing import Any
 import gradio as gr
 
 from inctrl.errors import UsageError
-from inctrl.page import dataroot
-from inctrl.page.board import Board
-from inctrl.page.events import html, on
+from inctrl.page.board import Board, data_sets
+from inctrl.page.events import html, on, shows_errors
 from inctrl.page.jobviews import training_html
-from inctrl.page.telling import told
 from inctrl.service.jobs import JobRunner
 from inctrl.store import Store
 
@@ -80,10 +78,10 @@ class TrainTab:
     def outputs(self) -> list[Any]:
         return [self.words, self.form, self.data, *self.board.outputs]
 
-    @told
+    @shows_errors
     async def look(self, id: str | None) -> Any:
         """The data sets there are now, and the newest job."""
-        found = await asyncio.to_thread(dataroot.find, self._runner, TITLE)
+        found = await asyncio.to_thread(data_sets, self._runner, TITLE)
         return (
             found.words,
             gr.Row(visible=bool(found.sets)),
@@ -91,7 +89,7 @@ class TrainTab:
             *await self.board.shown(id),
         )
 
-    @told
+    @shows_errors
     async def start(
         self,
         data: list[str],

@@ -13,6 +13,8 @@ from inctrl.service.workbench import Upload, Workbench
 
 AT_ONCE = 2
 """Images that are decoded to be shown; the service has as many decoders."""
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "demos" / "images"
+"""The photographs that come with a checkout, to try the page on; a wheel has none."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,28 @@ def _read(path: Path) -> Upload:
 
 def _small(picture: Picture) -> str:
     return thumbnail(develop(picture))
+
+
+@dataclass(frozen=True)
+class Example:
+    """Normal images and queries of one item."""
+
+    name: str
+    normal: tuple[Path, ...]
+    queries: tuple[Path, ...]
+
+
+def examples(folder: Path = EXAMPLES) -> tuple[Example, ...]:
+    """Those there are, by name; none where the folder is absent."""
+    if not folder.is_dir():
+        return ()
+    found = (
+        Example(place.name, _pngs(place / "normal"), _pngs(place / "query"))
+        for place in sorted(folder.iterdir())
+        if place.is_dir()
+    )
+    return tuple(one for one in found if one.normal and one.queries)
+
+
+def _pngs(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob("*.png")))

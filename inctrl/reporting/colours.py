@@ -2,9 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from inctrl.inspection.calibration import Calibration
 
 # fmt: off
 CIVIDIS = (
@@ -31,6 +35,11 @@ class Scale:
     low: float
     limit: float
     high: float
+
+    @classmethod
+    def of(cls, limits: "Calibration") -> "Scale":
+        """The colours of all maps that a calibration judges."""
+        return cls(limits.map_low, limits.pixel_limit, limits.map_high)
 
     @property
     def limited(self) -> bool:

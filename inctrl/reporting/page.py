@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from inctrl.reporting import words
 from inctrl.reporting.colours import CIVIDIS
 from inctrl.reporting.overlay import opacities
 from inctrl.reporting.pictures import thumbnail
 from inctrl.reporting.plot import plot
 from inctrl.reporting.run import AnyRow, Row, RunInfo, failed, scored
+from inctrl.reporting.templates import environment
 
 MOST_SHOTS = 24
 MOST_LISTED = 2000
@@ -27,7 +26,7 @@ def render(info: RunInfo, rows: Sequence[AnyRow], seconds: float) -> str:
     ranked = scored(rows)
     unpictured = [r for r in ranked if r.pictures is None]
     return (
-        _environment()
+        environment(Path(__file__).parent)
         .get_template("report.html.j2")
         .render(
             info=info,
@@ -46,22 +45,6 @@ def render(info: RunInfo, rows: Sequence[AnyRow], seconds: float) -> str:
             has_limit=math.isfinite(info.threshold),
         )
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in (
-        *("printable", "file_name", "number", "percent", "plural", "score_words", "p_words"),
-        *("region_words", "evidence_words", "trust_words", "picture_words"),
-    ):
-        environment.filters[name] = getattr(words, name)
-    return environment
 
 
 def _colour_bar(info: RunInfo) -> dict[str, Any]:

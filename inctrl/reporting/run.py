@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from inctrl.machine import machine
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.pictures import Pictures
 from inctrl.types import Card, Evidence, Region, Result, Verdict
+
+if TYPE_CHECKING:
+    from inctrl.inspection.fitted import FittedInspector
 
 ALL_PICTURED = 200
 """Up to so many results, and so many pictures at the most: the page has to stay openable."""
@@ -48,6 +52,25 @@ class RunInfo:
     seconds: float
     started: str
     machine: str = field(default_factory=machine)
+
+    @classmethod
+    def of(cls, fitted: "FittedInspector", seconds: float) -> "RunInfo":
+        """Of a run with prepared shots, which begins now."""
+        limits = fitted.calibration
+        return cls(
+            card=fitted.card,
+            alpha=limits.alpha,
+            method=limits.method,
+            limit_words=limits.limit_words,
+            calibration_scores=limits.scores,
+            threshold=limits.threshold,
+            p_floor=limits.p_floor,
+            scale=Scale.of(limits),
+            shot_images=fitted.shots,
+            warnings=limits.warnings,
+            seconds=seconds,
+            started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
 
 
 @dataclass(frozen=True)

@@ -73,19 +73,13 @@ def map_file(result: Result, fitted: FittedInspector, format: MapFormat) -> byte
     if format == "npz":
         np.savez_compressed(buffer, allow_pickle=False, anomaly_map=result.anomaly_map)
         return buffer.getvalue()
-    scale = scale_of(fitted)
+    scale = Scale.of(fitted.calibration)
     height, width = result.image.size
     picture = (
         overlay(result, scale) if format == "overlay" else layer(result, scale, (width, height))
     )
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def scale_of(fitted: FittedInspector) -> Scale:
-    """The colours of all maps of a context."""
-    calibration = fitted.calibration
-    return Scale(calibration.map_low, calibration.pixel_limit, calibration.map_high)
 
 
 def limit_of(fitted: FittedInspector) -> LimitReply:

@@ -14,7 +14,7 @@ from inctrl.inspection.registered import prune_features
 from inctrl.service.admission import Gate
 from inctrl.service.engine import Engine
 from inctrl.service.error_replies import add_handlers
-from inctrl.service.housekeeping import Presence
+from inctrl.service.housekeeping import ServiceLock, sweep
 from inctrl.service.http.drain import Drain
 from inctrl.service.http.layers import protected
 from inctrl.service.http.tokens import TokenFile
@@ -25,9 +25,7 @@ from inctrl.service.openapi import describe
 from inctrl.service.requests import deadline_of
 from inctrl.service.routes import detect, feedback, health, jobs, scores, sets, store
 from inctrl.service.sandbox.decoding import Decoders
-from inctrl.service.scratch import sweep
 from inctrl.service.settings import Settings
-from inctrl.service.verifying import Verifier
 from inctrl.service.workbench import Workbench
 from inctrl.store import open_store
 from inctrl.version import __version__
@@ -84,7 +82,6 @@ def build(settings: Settings) -> FastAPI:
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
     app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
     app.state.give_up = lambda error: logger.error("the model cannot be loaded: %s", error)
-    app.state.verifier = Verifier()
     add_handlers(app)
     for room in ROUTERS:
         app.include_router(room.router)
@@ -121,7 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     bench: Workbench = app.state.workbench
     runner: JobRunner = app.state.runner
     bench.engine.start()
-    with Presence(bench.store):
+    with ServiceLock(bench.store):
         async with bench.decoders:
             await runner.start()
             tasks = [asyncio.create_task(_load(app)), asyncio.create_task(_tidy(bench, runner))]

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from inctrl.errors import UnreadableImage
@@ -28,6 +29,7 @@ from inctrl.service.workbench import Prepared, Upload, Workbench
 from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
 
+T = TypeVar("T")
 MANY_MAPS = "these maps are too large for one reply; send fewer queries, or ask /v1/maps for each"
 
 
@@ -74,6 +76,51 @@ def about_context(fitted: FittedInspector) -> About:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Answered(Generic[T]):
+    """What queries were compared with, what was made of each, and how long both took."""
+
+    prepared: Prepared
+    outcomes: list[T | Failure]
+    preparing: float
+    inspecting: float
+
+
+async def answer(
+    bench: Workbench,
+    asked: Asked,
+    queries: Sequence[Upload],
+    ticket: Ticket,
+    make: Callable[[int, Result, Prepared, str | None], T],
+    *,
+    keep: bool = True,
+    quick: bool = False,
+) -> Answered[T]:
+    """What `make` makes of each result and its id in the history; Expired at the deadline.
+
+    The scores are in the history when this returns, where one is kept; else ids are None.
+    `make` runs on another thread than the event loop's, unless it is quick.
+    """
+    ticket.grow(len(queries) + len(asked.shots))
+    records, began = list[ScoreRecord](), time.perf_counter()
+    async with in_time(ticket):
+        prepared = await bench.prepare(
+            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
+        )
+        ready = time.perf_counter()
+
+        def made(index: int, result: Result) -> T:
+            id = uuid.uuid4().hex if keep and bench.settings.history else None
+            if id:
+                records.append(record(id, result, prepared))
+            return make(index, result, prepared, id)
+
+        outcomes = await bench.inspect(prepared.fitted, queries, ticket, made, quick=quick)
+    if records:
+        await asyncio.to_thread(bench.store.history.add, records)
+    return Answered(prepared, outcomes, ready - began, time.perf_counter() - ready)
+
+
 async def detect(
     bench: Workbench,
     asked: Asked,
@@ -81,29 +128,19 @@ async def detect(
     ticket: Ticket,
     maps: MapFormat | None = None,
 ) -> Detection:
-    """Outcomes of all queries; their scores are in the history when this returns."""
-    ticket.grow(len(queries) + len(asked.shots))
-    history, records, mapped = bench.settings.history, list[ScoreRecord](), 0
+    """Outcomes of all queries as a reply tells them."""
+    mapped = 0
 
-    async with in_time(ticket):
-        prepared = await bench.prepare(
-            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
-        )
+    def reply(index: int, result: Result, prepared: Prepared, id: str | None) -> Scored:
+        nonlocal mapped
+        mapped += result.anomaly_map.size if maps else 0
+        if mapped > bench.settings.limits.pixels:
+            raise TooLarge(MANY_MAPS)
+        return scored(index, result, prepared.fitted, id, maps)
 
-        def answer(index: int, result: Result) -> Scored:
-            id = uuid.uuid4().hex if history else None
-            if id:
-                records.append(record(id, result, prepared))
-            nonlocal mapped
-            mapped += result.anomaly_map.size if maps else 0
-            if mapped > bench.settings.limits.pixels:
-                raise TooLarge(MANY_MAPS)
-            return scored(index, result, prepared.fitted, id, maps)
-
-        # Without a map a result is some figures: copying them takes less than waking a thread.
-        outcomes = await bench.inspect(prepared.fitted, queries, ticket, answer, quick=maps is None)
-    if records:
-        await asyncio.to_thread(bench.store.history.add, records)
+    # Without a map a result is some figures: copying them takes less than waking a thread.
+    found = await answer(bench, asked, queries, ticket, reply, quick=maps is None)
+    prepared = found.prepared
     version, about = prepared.version, about_context(prepared.fitted)
     return Detection(
         set=f"{version.name}@{version.version}" if version else None,
@@ -114,7 +151,7 @@ async def detect(
         model=about.model,
         results=[
             unreadable(index, outcome) if isinstance(outcome, Failure) else outcome
-            for index, outcome in enumerate(outcomes)
+            for index, outcome in enumerate(found.outcomes)
         ],
     )
 
@@ -123,17 +160,14 @@ async def draw(
     bench: Workbench, asked: Asked, query: Upload, ticket: Ticket, format: MapFormat
 ) -> tuple[Scored, bytes]:
     """The map of one query as a file; it leaves nothing in the history."""
-    ticket.grow(1 + len(asked.shots))
-    async with in_time(ticket):
-        prepared = await bench.prepare(
-            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
-        )
 
-        def answer(index: int, result: Result) -> tuple[Scored, bytes]:
-            reply = scored(index, result, prepared.fitted, None, None)
-            return reply, map_file(result, prepared.fitted, format)
+    def drawn(
+        index: int, result: Result, prepared: Prepared, _: str | None
+    ) -> tuple[Scored, bytes]:
+        fitted = prepared.fitted
+        return scored(index, result, fitted, None, None), map_file(result, fitted, format)
 
-        outcome = (await bench.inspect(prepared.fitted, [query], ticket, answer))[0]
+    outcome = (await answer(bench, asked, [query], ticket, drawn, keep=False)).outcomes[0]
     if isinstance(outcome, Failure):
         raise UnreadableImage(outcome.error)
     return outcome

@@ -13,6 +13,7 @@ from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
 from inctrl.service.engine import Engine
 from inctrl.service.error_replies import TooLarge
+from inctrl.service.housekeeping import Verifier
 from inctrl.service.inspectors import Choice, Inspectors
 from inctrl.service.sandbox.decoding import Decoders
 from inctrl.service.sandbox.importing import Importer
@@ -66,6 +67,7 @@ class Workbench:
         self.decoders = decoders
         self._answered = answered
         self.inspectors = Inspectors(settings, store)
+        self.verifier = Verifier(store)
         self.importer = Importer(store, settings.limits.pixels)
         self.admission = Admission(settings.limits.queue, lambda: engine.pace)
         self._places = asyncio.Semaphore(BATCHES * settings.batch)
@@ -116,6 +118,24 @@ class Workbench:
         if not kept.shots:
             raise _unusable(refused)
         return kept, refused
+
+    async def create_set(self, name: str, uploads: Sequence[Upload], item: str) -> SetVersion:
+        """A new set of normal images; what cannot be read is left out."""
+        kept, _ = await self.normals(uploads)
+        return await asyncio.to_thread(self.store.sets.create, name, kept, item=item)
+
+    async def add_images(
+        self, name: str, uploads: Sequence[Upload], note: str
+    ) -> tuple[SetVersion, SetVersion, tuple[Failure, ...]]:
+        """The version before and after further images, the same where all were known."""
+        kept, refused = await self.normals(uploads)
+        before = await self.version(name)
+        after = await asyncio.to_thread(self.store.sets.add, name, kept, note=note)
+        return before, after, refused
+
+    async def remove_set(self, name: str) -> None:
+        """Remove a set with all versions; scores of the history stay."""
+        await asyncio.to_thread(self.store.sets.remove, name)
 
     async def prepare(
         self,

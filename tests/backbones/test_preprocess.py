@@ -29,8 +29,10 @@ def noise(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_crop_is_that_of_the_released_code_in_every_image_mode(shared: Path, case: str) -> None:
-    with np.load(shared / "oracles" / "inctrl_small.npz", allow_pickle=False) as oracle:
+def test_the_crop_is_that_of_the_released_code_in_every_image_mode(
+    oracles: Path, case: str
+) -> None:
+    with np.load(oracles / "inctrl_small.npz", allow_pickle=False) as oracle:
         stored = {k.split("/")[-1]: oracle[k] for k in oracle if k.startswith(f"prep/{case}/")}
     picture = PIL.Image.fromarray(stored["pixels"])
     if str(stored["mode"]) == "P":

@@ -268,10 +268,9 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
         "from inctrl.cli.main import main\n"
         # A shell starts jobs in the background with this signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "def stop(self, chunk):\n"
+        "def stop(queries):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
-        "    yield\n"
-        "inctrl.inspection.fitted.FittedInspector._inspect_chunk = stop\n"
+        "inctrl.inspection.fitted.inspect_together = stop\n"
         "main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, "detect", HOLE, "--normal", *SHOTS]
@@ -285,10 +284,9 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
 STOPPED = (
     "import os, signal, sys, time, inctrl.inspection.fitted\n"
     "from inctrl.cli.main import main\n"
-    "def stop(self, chunk):\n"
+    "def stop(queries):\n"
     "    {then}\n"
-    "    yield\n"
-    "inctrl.inspection.fitted.FittedInspector._inspect_chunk = stop\n"
+    "inctrl.inspection.fitted.inspect_together = stop\n"
     "main(sys.argv[1:])"
 )
 KILLED = STOPPED.format(then="os.kill(os.getpid(), signal.SIGKILL)")

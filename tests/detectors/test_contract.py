@@ -94,6 +94,11 @@ def test_every_detector_that_needs_no_trained_module_is_tested() -> None:
     assert set(DETECTORS) - {name for name, _ in VARIANTS.values()} == {"inctrl"}
 
 
+def test_the_table_says_who_needs_shots(make: Callable[[], Detector[Any]]) -> None:
+    detector = make()
+    assert DETECTORS[detector.name].needs_shots is detector.needs_shots
+
+
 @pytest.mark.parametrize("grids", GRIDS, ids=str)
 @pytest.mark.parametrize("k", [1, 2, 40])
 def test_scores_and_maps_are_finite(

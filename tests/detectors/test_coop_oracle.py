@@ -74,8 +74,8 @@ class Oracle:
 
 
 @pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    return Oracle(shared / "oracles/coop.npz")
+def oracle(oracles: Path) -> Oracle:
+    return Oracle(oracles / "coop.npz")
 
 
 def assert_near(seen: Tensor, expected: Tensor, tolerance: float = TOLERANCE) -> None:

@@ -19,8 +19,8 @@ from inctrl.types import Features, Item
 
 
 @pytest.fixture(scope="module")
-def oracle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    return Oracle(shared / "oracles/inctrl_small.npz", tmp_path_factory.mktemp("clip"))
+def oracle(oracles: Path, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    return Oracle(oracles / "inctrl_small.npz", tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module", autouse=True)

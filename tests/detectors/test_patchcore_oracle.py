@@ -44,8 +44,8 @@ class Oracle:
 
 
 @pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    return Oracle(shared / "oracles" / "patchcore.npz")
+def oracle(oracles: Path) -> Oracle:
+    return Oracle(oracles / "patchcore.npz")
 
 
 def close(ours: Tensor, theirs: Tensor, tolerance: float = 1e-4) -> None:

@@ -32,8 +32,8 @@ UNUSED = "bn3."
 
 
 @pytest.fixture(scope="module")
-def stored(shared: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(shared / "oracles/regad.npz", allow_pickle=False))
+def stored(oracles: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(oracles / "regad.npz", allow_pickle=False))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ Arrays = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def arrays(shared: Path) -> Arrays:
-    with np.load(shared / "oracles" / "spade.npz", allow_pickle=False) as stored:
+def arrays(oracles: Path) -> Arrays:
+    with np.load(oracles / "spade.npz", allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 

@@ -99,8 +99,8 @@ class Spoken(FakeBackbone):
 
 
 @pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    return Oracle(shared / "oracles" / "winclip.npz")
+def oracle(oracles: Path) -> Oracle:
+    return Oracle(oracles / "winclip.npz")
 
 
 def assert_near(found: Tensor, expected: Tensor, tolerance: float = 1e-4) -> None:

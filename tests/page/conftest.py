@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from paged import Served, write
 
-from inctrl.page import telling
+from inctrl.page import events
 from inctrl.service.settings import Settings
 
 
@@ -48,11 +48,11 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the person was told beside the page."""
     words: list[str] = []
     for name in ("Warning", "Info"):
-        monkeypatch.setattr(telling.gr, name, lambda message, **_: words.append(message))
+        monkeypatch.setattr(events.gr, name, lambda message, **_: words.append(message))
     return words
 
 

@@ -26,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def opened(service: Served) -> Iterator[Open]:
+def browser(service: Served) -> Iterator[Open]:
     """Opens pages; at the end of each test none may have asked elsewhere or complained."""
     pages: list[Page] = []
 
@@ -57,8 +57,8 @@ def score(page: Page) -> str:
     return page.text("#verdict .score")
 
 
-def test_from_an_example_to_a_verdict_a_set_and_back(opened: Open, service: Served) -> None:
-    page = opened()
+def test_from_an_example_to_a_verdict_a_set_and_back(browser: Open, service: Served) -> None:
+    page = browser()
     page.press("#try-brick")
     page.says("#queries h2", "3 of 7 look anomalous")
     assert "Anomalous" in page.text("#verdict .word")
@@ -95,9 +95,9 @@ def test_from_an_example_to_a_verdict_a_set_and_back(opened: Open, service: Serv
 
 
 def test_images_that_are_added_keep_their_order_and_say_what_is_wrong(
-    opened: Open, shots: list[Path], queries: list[Path], tmp_path: Path
+    browser: Open, shots: list[Path], queries: list[Path], tmp_path: Path
 ) -> None:
-    page = opened()
+    page = browser()
     page.upload("#shots-drop", shots[2], shots[0])
     page.says("#shots-added", "2 normal images")
     page.upload("#shots-drop", shots[1])
@@ -115,8 +115,8 @@ def test_images_that_are_added_keep_their_order_and_say_what_is_wrong(
     assert "Anomalous" in page.text("#verdict .word")
 
 
-def test_nothing_added_is_told_in_words(opened: Open) -> None:
-    page = opened()
+def test_nothing_added_is_told_in_words(browser: Open) -> None:
+    page = browser()
     page.press("#inspect")
     page.says(".toast-body", "add normal images first")
 
@@ -136,9 +136,9 @@ def key(page: Page, what: str) -> None:
     page.driver.switch_to.active_element.send_keys(what)
 
 
-def test_all_of_it_by_the_keyboard(opened: Open) -> None:
+def test_all_of_it_by_the_keyboard(browser: Open) -> None:
     enter, space, end = "\ue007", "\ue00d", "\ue010"
-    page = opened()
+    page = browser()
     reach(page, "#try-gravel")
     key(page, enter)
     page.says("#queries h2", "look anomalous")
@@ -164,9 +164,9 @@ def test_all_of_it_by_the_keyboard(opened: Open) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_at_360_pixels_nothing_scrolls_sideways_and_fingers_find_their_targets(
-    opened: Open, dark: bool
+    browser: Open, dark: bool
 ) -> None:
-    page = opened(360, dark=dark)
+    page = browser(360, dark=dark)
     assert page.sideways() <= 0
     page.press("#try-brick")
     page.says("#queries h2", "look anomalous")
@@ -183,8 +183,8 @@ def test_at_360_pixels_nothing_scrolls_sideways_and_fingers_find_their_targets(
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_words_stand_out_from_their_ground(opened: Open, dark: bool) -> None:
-    page = opened(dark=dark)
+def test_words_stand_out_from_their_ground(browser: Open, dark: bool) -> None:
+    page = browser(dark=dark)
     page.press("#try-brick")
     page.says("#queries h2", "look anomalous")
     page.press("#all-scores button")
@@ -212,13 +212,15 @@ def test_words_stand_out_from_their_ground(opened: Open, dark: bool) -> None:
         assert {css: ratio for css, ratio in found.items() if ratio < 4.5} == {}
 
 
-def test_names_do_not_run(opened: Open, service: Served, shots: list[Path], tmp_path: Path) -> None:
+def test_names_do_not_run(
+    browser: Open, service: Served, shots: list[Path], tmp_path: Path
+) -> None:
     name = f"{HOSTILE}.png"
     write(tmp_path / "hostile", name, 77, spot=True)
     with Client(service.url.rstrip("/")) as rest:
         images = [*shots, tmp_path / "hostile" / name]
         rest.create_set("hostile", images, item=HOSTILE, note=HOSTILE)
-    page = opened()
+    page = browser()
     page.tab("Normal sets")
     page.pick("#sets-set", "hostile")
     page.says("#set-shown", HOSTILE)
@@ -237,8 +239,8 @@ def test_names_do_not_run(opened: Open, service: Served, shots: list[Path], tmp_
     assert page.script("return window.hacked") is None
 
 
-def test_a_training_and_an_evaluation_from_start_to_end(opened: Open) -> None:
-    page = opened()
+def test_a_training_and_an_evaluation_from_start_to_end(browser: Open) -> None:
+    page = browser()
     page.tab("Train")
     page.pick("#train-data", "made")
     page.see("#train-name textarea, #train-name input").send_keys("mine")
@@ -261,12 +263,12 @@ def test_a_training_and_an_evaluation_from_start_to_end(opened: Open) -> None:
 
 
 def test_behind_a_token_the_page_is_reached_by_logging_in(
-    opened: Open, tmp_path: Path, shots: list[Path]
+    browser: Open, tmp_path: Path, shots: list[Path]
 ) -> None:
     token = write_token_file(tmp_path / "tokens")
     service = Served(tmp_path / "store", "--token-file", str(tmp_path / "tokens"))
     try:
-        page = opened(url=service.url)
+        page = browser(url=service.url)
         page.see("#token").send_keys(token + "\n")
         page.see("#inspect")
         page.upload("#shots-drop", *shots)

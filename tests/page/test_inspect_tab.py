@@ -72,33 +72,33 @@ def test_a_click_on_no_image_changes_nothing(
 
 
 def test_a_set_is_saved_learns_from_a_false_alarm_and_forgets_it_again(
-    settings: Settings, shots: list[Path], queries: list[Path], told: list[str]
+    settings: Settings, shots: list[Path], queries: list[Path], messages: list[str]
 ) -> None:
     async def work(tab: InspectTab, bench: Workbench) -> None:
         found, *_ = await pressed(tab, bench, shots, queries)
-        saved, *_ = await tab.acts.keep(found, " field ")
+        saved, *_ = await tab.feedback.keep(found, " field ")
         assert saved.reference == "field@1"
         assert bench.store.sets.get("field").item == "field"
-        id, outcome, undo, _ = await tab.acts.false_alarm(saved, 0)
+        id, outcome, undo, _ = await tab.feedback.false_alarm(saved, 0)
         assert bench.store.sets.get("field").version == 2
         assert ("field@2 has 5 shots" in outcome.value, undo.visible) == (True, True)
-        _, outcome, undo, _ = await tab.acts.take_back(saved, id)
+        _, outcome, undo, _ = await tab.feedback.take_back(saved, id)
         assert ("field@3 has 4 shots" in outcome.value, undo.visible) == (True, False)
         again = await tab.run(SAVED, "field", (), found.queries, "", "", "", BOTH)
         assert again[0].reference == "field@3"
         assert again[0].rows[1].score == pytest.approx(found.rows[1].score, abs=1e-6)
 
     on_tab(settings, work)
-    assert any("Saved as field@1 with 4 images" in words for words in told)
+    assert any("Saved as field@1 with 4 images" in words for words in messages)
 
 
 def test_a_confirmed_defect_serves_the_limit(
-    settings: Settings, shots: list[Path], queries: list[Path], told: list[str]
+    settings: Settings, shots: list[Path], queries: list[Path], messages: list[str]
 ) -> None:
     async def work(tab: InspectTab, bench: Workbench) -> None:
         found, *_ = await pressed(tab, bench, shots, queries)
-        saved, *_ = await tab.acts.keep(found, "field")
-        await tab.acts.confirm(saved, 1)
+        saved, *_ = await tab.feedback.keep(found, "field")
+        await tab.feedback.confirm(saved, 1)
         assert bench.store.sets.get("field").version == 1
         assert len(bench.store.feedback.defects("field")) == 1
 
@@ -106,7 +106,7 @@ def test_a_confirmed_defect_serves_the_limit(
 
 
 def test_what_is_missing_is_said_in_a_line_that_is_no_markup(
-    settings: Settings, shots: list[Path], queries: list[Path], told: list[str]
+    settings: Settings, shots: list[Path], queries: list[Path], messages: list[str]
 ) -> None:
     async def work(tab: InspectTab, bench: Workbench) -> None:
         files = await added(bench, queries)
@@ -115,11 +115,11 @@ def test_what_is_missing_is_said_in_a_line_that_is_no_markup(
         await tab.run(SAVED, None, (), files, "", "", "", BOTH)
         await tab.run(SAVED, "no-such", (), files, "", "", "", BOTH)
         found, *_ = await pressed(tab, bench, shots, queries)
-        await tab.acts.false_alarm(found, 0)
-        await tab.acts.keep(found, "<b>X</b>")
+        await tab.feedback.false_alarm(found, 0)
+        await tab.feedback.keep(found, "<b>X</b>")
 
     on_tab(settings, work)
-    assert [words.split()[0] for words in told] == [
+    assert [words.split()[0] for words in messages] == [
         "add",
         "add",
         "choose",
@@ -127,7 +127,7 @@ def test_what_is_missing_is_said_in_a_line_that_is_no_markup(
         "save",
         "&#x27;&lt;b&gt;X&lt;/b&gt;&#x27;",
     ]
-    assert not any("<" in words or "/" in words.replace("&lt;/b", "") for words in told)
+    assert not any("<" in words or "/" in words.replace("&lt;/b", "") for words in messages)
 
 
 def test_an_example_is_loaded_with_its_normal_images(settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """An inspection on the page is the one that REST gives."""
 
+import asyncio
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from inctrl.page.inspection import Inspection, inspect
 from inctrl.page.uploads import added, read
 from inctrl.reporting.run import FailedRow, Row
 from inctrl.service.detection import Asked, detect
+from inctrl.service.engine import Expired
+from inctrl.service.http.limits import Limits
 from inctrl.service.inspectors import Choice
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
@@ -66,6 +70,26 @@ def test_scores_are_kept_only_where_a_history_is(
     if history:
         assert {r.score for r in records} == {one.score for one in found.rows}
         assert records[0].identity["backbone"] == "tiny"
+
+
+def test_an_inspection_that_takes_too_long_ends_and_leaves_its_place(
+    settings: Settings, shots: list[Path], queries: list[Path]
+) -> None:
+    async def work(bench: Workbench) -> tuple[int, int]:
+        uploads = await added(bench, queries)
+        asked = Asked(None, tuple(await read(shots)), "field", Choice())
+        go_on = threading.Event()
+        busy = asyncio.ensure_future(bench.engine.call(lambda: go_on.wait(60)))
+        try:
+            with pytest.raises(Expired, match="its deadline passed"):
+                await asyncio.wait_for(inspect(bench, asked, uploads), 30)
+        finally:
+            go_on.set()
+        assert await busy
+        return bench.admission.requests, bench.admission.images
+
+    limits = Limits(deadline=0.5, longest_deadline=0.5)
+    assert at_work(replace(settings, limits=limits), work) == (0, 0)
 
 
 def test_another_limit_judges_the_same_scores(

@@ -1,7 +1,6 @@
 """Train and Evaluate: forms that become jobs, and jobs as they are shown."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,9 @@ from labelled import write_set
 from paged import at_work
 
 from inctrl.errors import UsageError
-from inctrl.evaluation.documents import to_json
+from inctrl.evaluation.documents import from_json, to_json
 from inctrl.page import jobviews
 from inctrl.page.evaluate_tab import EvaluateTab
-from inctrl.page.roc import curves_of, read
 from inctrl.page.train_tab import TrainTab, number, numbers
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
@@ -76,7 +74,7 @@ async def ended(board: Any, id: str) -> tuple[Any, ...]:
 
 def test_a_training_shows_its_curve_and_gives_its_adapter(
     rooted: Settings,
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(train: TrainTab, evaluate: EvaluateTab, bench: Workbench) -> None:
         _, form, data, *_ = await train.look(None)
@@ -97,7 +95,7 @@ def test_a_training_shows_its_curve_and_gives_its_adapter(
 
 def test_an_evaluation_fills_a_table_and_draws_curves(
     rooted: Settings,
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(_train: TrainTab, evaluate: EvaluateTab, _bench: Workbench) -> None:
         await evaluate.look(None)
@@ -111,7 +109,7 @@ def test_an_evaluation_fills_a_table_and_draws_curves(
     on_tabs(rooted, work)
 
 
-def test_a_job_can_be_stopped(rooted: Settings, told: list[str]) -> None:
+def test_a_job_can_be_stopped(rooted: Settings, messages: list[str]) -> None:
     async def work(train: TrainTab, _evaluate: EvaluateTab, _bench: Workbench) -> None:
         started = await train.start(["made"], "long", "inctrl", "1000", "", "", "", "", "")
         stopped = await train.board.cancel(started[0].value)
@@ -123,7 +121,7 @@ def test_a_job_can_be_stopped(rooted: Settings, told: list[str]) -> None:
 
 def test_a_form_that_makes_no_job_is_told_in_words(
     rooted: Settings,
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(train: TrainTab, evaluate: EvaluateTab, _bench: Workbench) -> None:
         await train.start([], "mine", "inctrl", "", "", "", "", "", "")
@@ -135,8 +133,8 @@ def test_a_form_that_makes_no_job_is_told_in_words(
         await evaluate.start(["made"], ["incontext"], [], [], 1)
 
     on_tabs(rooted, work)
-    assert len(told) == 7
-    assert not any("Traceback" in words or "<" in words for words in told)
+    assert len(messages) == 7
+    assert not any("Traceback" in words or "<" in words for words in messages)
 
 
 def test_numbers_are_whole_or_not_given() -> None:
@@ -162,9 +160,9 @@ def test_curves_are_drawn_from_the_file_as_from_the_evaluation(tmp_path: Path) -
     made = evaluation()
     path = tmp_path / "results.json"
     path.write_bytes(to_json(made))
-    again = read(json.loads(path.read_bytes()))
+    again = from_json(path.read_bytes())
     assert again.contenders == made.contenders
     assert [cell.scores for cell in again.cells] == [cell.scores for cell in made.cells]
-    drawn = curves_of(path)
+    drawn = jobviews.curves_of(path)
     assert {one.dataset for one in drawn} <= {test.dataset for test in made.tests}
     assert all(one.curves.kind == "ROC" for one in drawn)

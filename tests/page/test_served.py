@@ -42,20 +42,20 @@ def test_inspect_says_what_rest_says(
 ) -> None:
     found = detection(client, shots, queries)
     with RestClient(served.url.rstrip("/")) as rest:
-        told = rest.detect(queries, shots=shots, item="field").model_dump(mode="json")
+        reply = rest.detect(queries, shots=shots, item="field").model_dump(mode="json")
     assert [one["score"] for one in found["results"]] == pytest.approx(
-        [one["score"] for one in told["results"]], abs=1e-6
+        [one["score"] for one in reply["results"]], abs=1e-6
     )
-    for mine, theirs in zip(found["results"], told["results"], strict=True):
+    for mine, theirs in zip(found["results"], reply["results"], strict=True):
         for one in (mine, theirs):
             del one["score"], one["id"], one["timing"], one["p_value"]
         assert mine["evidence"].pop("distance") == pytest.approx(
             theirs["evidence"].pop("distance"), abs=1e-6
         )
     assert [one["verdict"] for one in found["results"]] == ["normal", "anomalous"]
-    assert found["model"] == told["model"]
-    assert found["shots"] == told["shots"]
-    assert found["limit"]["threshold"] == pytest.approx(told["limit"]["threshold"], abs=1e-6)
+    assert found["model"] == reply["model"]
+    assert found["shots"] == reply["shots"]
+    assert found["limit"]["threshold"] == pytest.approx(reply["limit"]["threshold"], abs=1e-6)
 
 
 def test_only_inspect_is_offered_to_programs(client: Client) -> None:
@@ -65,9 +65,9 @@ def test_only_inspect_is_offered_to_programs(client: Client) -> None:
 
 
 def test_a_refusal_is_one_line_without_a_path(client: Client, queries: list[Path]) -> None:
-    with pytest.raises(AppError, match="no set") as told:
+    with pytest.raises(AppError, match="no set") as refused:
         detection(client, [], queries, "no-such")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
     with pytest.raises(AppError, match="no query was sent"):
         detection(client, queries, [])
 

@@ -1,16 +1,22 @@
 """The Normal sets tab."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx2
+import pytest
 from paged import at_work, write
 
 from inctrl.images import open_image
 from inctrl.page import setviews
 from inctrl.page.sets_tab import SetsTab
 from inctrl.page.uploads import added, read
+from inctrl.service import housekeeping
+from inctrl.service.app import build
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
 from inctrl.store import Store
@@ -59,7 +65,7 @@ def test_images_are_added_as_a_version_and_the_difference_is_shown(
     settings: Settings,
     shots: list[Path],
     tmp_path: Path,
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(tab: SetsTab, bench: Workbench) -> None:
         await saved(bench, "field", shots)
@@ -74,13 +80,13 @@ def test_images_are_added_as_a_version_and_the_difference_is_shown(
         assert "1 image in @2 that @1 has not" in await tab.compare("field", 2, 1)
 
     on_tab(settings, work)
-    assert told == ["field@2 has 5 images."]
+    assert messages == ["field@2 has 5 images."]
 
 
 def test_a_set_is_removed_only_where_that_was_confirmed(
     settings: Settings,
     shots: list[Path],
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(tab: SetsTab, bench: Workbench) -> None:
         await saved(bench, "field", shots)
@@ -90,14 +96,14 @@ def test_a_set_is_removed_only_where_that_was_confirmed(
         assert bench.store.sets.list() == ()
 
     on_tab(settings, work)
-    assert told[0].startswith("tick the box first")
+    assert messages[0].startswith("tick the box first")
 
 
 def test_an_export_comes_in_under_another_name_and_a_bad_one_does_not(
     settings: Settings,
     shots: list[Path],
     tmp_path: Path,
-    told: list[str],
+    messages: list[str],
 ) -> None:
     async def work(tab: SetsTab, bench: Workbench) -> None:
         await saved(bench, "field", shots)
@@ -109,8 +115,8 @@ def test_an_export_comes_in_under_another_name_and_a_bad_one_does_not(
         assert {one.name for one in bench.store.sets.list()} == {"field", "other"}
 
     on_tab(settings, work)
-    assert told[0] == "other@1 is here, with 4 images."
-    assert str(tmp_path) not in told[1]
+    assert messages[0] == "other@1 is here, with 4 images."
+    assert str(tmp_path) not in messages[1]
 
 
 def test_a_flipped_bit_is_found(settings: Settings, shots: list[Path]) -> None:
@@ -123,6 +129,47 @@ def test_a_flipped_bit_is_found(settings: Settings, shots: list[Path]) -> None:
         assert "field@1 image" in text
 
     on_tab(settings, work)
+
+
+@pytest.mark.parametrize("page_first", [True, False])
+def test_the_store_is_verified_for_page_or_rest_one_at_a_time(
+    settings: Settings, messages: list[str], monkeypatch: pytest.MonkeyPatch, page_first: bool
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    readings: list[Store] = []
+
+    def slow(store: Store) -> tuple[()]:
+        readings.append(store)
+        begun.set()
+        go_on.wait(30)
+        return ()
+
+    monkeypatch.setattr(housekeeping, "verify", slow)
+
+    async def both() -> None:
+        app = build(settings)
+        with gr.Blocks():
+            tab = SetsTab(app.state.workbench, 60)
+        rest = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
+        async with app.router.lifespan_context(app), rest:
+            if page_first:
+                first = asyncio.ensure_future(tab.verify())
+                assert await asyncio.to_thread(begun.wait, 30)
+                reply = await rest.get("/v1/verify")
+                assert (reply.status_code, reply.json()["code"]) == (503, "busy")
+                go_on.set()
+                assert "Everything is as it was written" in await first
+                assert messages == []
+            else:
+                asked = asyncio.ensure_future(rest.get("/v1/verify"))
+                assert await asyncio.to_thread(begun.wait, 30)
+                await tab.verify()
+                go_on.set()
+                assert (await asked).status_code == 200
+                assert messages == ["the store is being verified for somebody else; try again"]
+
+    asyncio.run(both())
+    assert len(readings) == 1
 
 
 def _damage(store: Store) -> None:

@@ -3,48 +3,22 @@
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx2
 import numpy as np
 import PIL.Image
 import pytest
-from live import Live, encoded, finished_job, idle_jobs, live, picture, png
+from live import DEFECT, SHOTS, Live, encoded, finished_job, picture, png, strict
 
 from inctrl import Client, Inspector
 from inctrl.errors import UnreadableImage
-from inctrl.service.http.limits import Limits
-
-SHOTS = [picture(seed) for seed in range(4)]
-DEFECT = picture(9, spot=True)
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("security")
-    (folder / "data" / "parts").mkdir(parents=True)
-    (folder / "secret.txt").write_text("sesame")
-    limits = replace(Limits(), body_seconds=0.5, head_seconds=0.5, request_bytes=2_000_000)
-    with (
-        idle_jobs(folder / "store"),
-        live(folder / "store", data_root=folder / "data", limits=limits) as running,
-    ):
-        with running.client() as client:
-            client.create_set("part", SHOTS)
+    with strict(tmp_path_factory.mktemp("strict")) as running:
         yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 # Images

@@ -3,7 +3,6 @@
 import base64
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,12 @@ import numpy as np
 import PIL.Image
 import pytest
 from fakes import FakeBackbone
-from live import Live, files, live, picture, png
+from live import DEFECT, SHOTS, Live, files, live, picture, png
 
 from inctrl import Client
 from inctrl.errors import NotStored, UnreadableImage, UsageError
 from inctrl.service.detection_schemas import Detection, Scored
 from inctrl.service.http.limits import Limits
-
-SHOTS = [picture(seed) for seed in range(4)]
-DEFECT = picture(9, spot=True)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("detect")) as running:
-        with running.client() as client:
-            client.create_set("part", SHOTS, item="part")
-        yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
 
 
 def scores(found: Detection) -> list[float]:

@@ -1,32 +1,18 @@
 """Feedback over HTTP: what a false alarm and a confirmed defect do to a set, and undoing it."""
 
 import threading
-from collections.abc import Iterator
 from unittest import mock
 
 import httpx2
 import pytest
-from live import Live, encoded, files, live, picture
+from live import SHOTS, Live, encoded, files, picture
 
 from inctrl import Client
 from inctrl.errors import Conflict, NotStored, UnreadableImage
 from inctrl.images import Picture
 from inctrl.store import SetVersion
 
-SHOTS = [picture(seed) for seed in range(4)]
 ODD = picture(9, spot=True)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("feedback")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
 
 
 def threshold(client: Client, set: str) -> float:

@@ -1,37 +1,21 @@
 """The history over HTTP: each score can be explained, or nothing is kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import Live, files, live, picture, png
+from live import DEFECT, SHOTS, Live, files, live, png
 
 from inctrl import Client
 from inctrl.errors import NotStored, UsageError
 from inctrl.images import Picture, stored_digest
 
-SHOTS = [picture(seed) for seed in range(4)]
-DEFECT = picture(9, spot=True)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("history")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
 
 def test_a_score_is_explained_by_set_version_limit_and_model(client: Client) -> None:
-    client.create_set("part", SHOTS, item="part")
-    found = client.detect([DEFECT], set="part")
+    client.create_set("explained", SHOTS, item="part")
+    found = client.detect([DEFECT], set="explained")
     (result,) = found.results
     kept = client.score(result.id)
-    assert (kept.set, kept.version, kept.item) == ("part", 1, "part")
+    assert (kept.set, kept.version, kept.item) == ("explained", 1, "part")
     assert kept.query_sha256 == stored_digest(Picture(DEFECT, "query")) == result.sha256
     assert (kept.score, kept.threshold, kept.p_value, kept.verdict) == (
         result.score, result.threshold, result.p_value, result.verdict,
@@ -40,8 +24,8 @@ def test_a_score_is_explained_by_set_version_limit_and_model(client: Client) -> 
     assert kept.identity["shots"] == found.shots
     assert kept.calibration["scores"] == found.limit.normal_scores
     assert kept.calibration["alpha"] == found.limit.alpha
-    client.add_images("part", [DEFECT])
-    client.remove_set("part")
+    client.add_images("explained", [DEFECT])
+    client.remove_set("explained")
     assert client.score(result.id) == kept  # whatever becomes of the set
 
 

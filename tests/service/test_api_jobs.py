@@ -34,12 +34,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield running
 
 
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
-
 def test_a_folder_is_inspected_with_the_scores_of_a_detection(client: Client) -> None:
     seen: list[JobReply] = []
     job = client.submit({"kind": "folder", "data": "incoming", "set": "gravel@1"})

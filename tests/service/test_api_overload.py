@@ -104,7 +104,7 @@ def test_at_its_deadline_a_request_is_answered_and_dropped_before_it_is_computed
     with service.client() as client:
         client.detect([picture(5)], set="part")
     assert service.backbone.encoded == encoded + 1  # that of the query after it
-    assert service.bench.admission.requests == service.bench.admission.images == 0
+    until(lambda: service.bench.admission.requests == service.bench.admission.images == 0)
 
 
 @pytest.mark.parametrize("deadline", ["0", "-1", "61", "nan", "inf", "soon", ""])

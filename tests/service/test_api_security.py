@@ -8,21 +8,17 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
-from live import Live, files, finished_job, idle_jobs, live, picture, png
+from live import SHOTS, Live, files, finished_job, png, strict
 
 from inctrl import Client
 from inctrl.errors import InctrlError, NotStored, UsageError
-from inctrl.service.http.limits import Limits
 
-SHOTS = [picture(seed) for seed in range(4)]
-DEFECT = picture(9, spot=True)
 TRAVERSALS = (
     "..", "../part", "..%2fpart", "%2e%2e/part", "/etc/passwd", "part/../../etc", "C:\\windows",
     "..\\part", "part\0", "~root", "part%00.png", "\u2025/part", "....//part", ".hidden",
@@ -31,29 +27,8 @@ TRAVERSALS = (
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("security")
-    (folder / "data" / "parts").mkdir(parents=True)
-    (folder / "secret.txt").write_text("sesame")
-    limits = replace(Limits(), body_seconds=0.5, head_seconds=0.5, request_bytes=2_000_000)
-    with (
-        idle_jobs(folder / "store"),
-        live(folder / "store", data_root=folder / "data", limits=limits) as running,
-    ):
-        with running.client() as client:
-            client.create_set("part", SHOTS)
+    with strict(tmp_path_factory.mktemp("strict")) as running:
         yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 def outside(service: Live) -> set[Path]:

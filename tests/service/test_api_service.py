@@ -11,7 +11,7 @@ from unittest import mock
 import httpx2
 import pytest
 from fakes import FakeBackbone
-from live import Live, files, finished_job, idle_jobs, live, picture, png
+from live import SHOTS, Live, files, finished_job, idle_jobs, live, picture, png
 from prometheus_client.parser import text_string_to_metric_families
 
 from inctrl import Client
@@ -21,7 +21,6 @@ from inctrl.service.http.drain import Drain
 from inctrl.service.http.tokens import write_token_file
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = [picture(seed) for seed in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +31,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with running.client() as client:
             client.create_set("part", SHOTS)
         yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 # Health

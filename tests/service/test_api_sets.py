@@ -5,7 +5,6 @@ import io
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -27,24 +26,6 @@ from inctrl.store.blobs import Blobs
 from inctrl.store.database import Database
 from inctrl.store.shots import picture_of
 from inctrl.store.store import MIGRATIONS
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("sets")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: Live) -> Iterator[Client]:
-    with service.client() as found:
-        yield found
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 def test_a_new_set_is_version_1_with_its_images_under_the_hash_of_their_pixels(

@@ -43,6 +43,13 @@ def with_engine(work: Callable[[Engine], Coroutine[Any, Any, T]], **options: Any
     return asyncio.run(run())
 
 
+async def queued(engine: Engine, number: int) -> None:
+    """Until so many wait."""
+    async with asyncio.timeout(60):
+        while len(engine) < number:
+            await asyncio.sleep(0.005)
+
+
 class Hold:
     """Keeps the engine at work until it is let go."""
 
@@ -66,7 +73,7 @@ def test_what_waits_goes_through_together_and_scores_as_alone() -> None:
             asyncio.ensure_future(engine.inspect([one, other][i % 2], picture(50 + i), FAR))
             for i in range(6)
         ]
-        await asyncio.sleep(0.05)
+        await queued(engine, 6)
         hold.go.set()
         await held
         return await asyncio.gather(*queries)
@@ -112,7 +119,7 @@ def test_one_bad_query_fails_alone() -> None:
         await asyncio.to_thread(hold.begun.wait)
         queries = [engine.inspect(ready, p, FAR) for p in (picture(50), flat, picture(51))]
         gathered = asyncio.gather(*queries, return_exceptions=True)
-        await asyncio.sleep(0.05)
+        await queued(engine, 3)
         hold.go.set()
         await held
         return list(await gathered)
@@ -134,7 +141,7 @@ def test_expired_and_cancelled_work_is_never_done() -> None:
         await asyncio.to_thread(hold.begun.wait)
         late = asyncio.ensure_future(engine.inspect(ready, picture(1), time.monotonic() + 0.02))
         gone = asyncio.ensure_future(engine.inspect(ready, picture(2), FAR))
-        await asyncio.sleep(0.05)
+        await queued(engine, 2)
         gone.cancel()
         await asyncio.sleep(0.05)
         hold.go.set()
@@ -167,7 +174,8 @@ def test_closing_finishes_what_waits_and_takes_nothing_more() -> None:
         hold = Hold()
         calls = [asyncio.ensure_future(engine.call(hold))]
         calls += [asyncio.ensure_future(engine.call(lambda i=i: done.append(i))) for i in range(3)]
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(hold.begun.wait)
+        await queued(engine, 3)
         closing = asyncio.create_task(asyncio.to_thread(engine.close))
         await asyncio.sleep(0.05)
         with pytest.raises(Busy):

@@ -1,32 +1,16 @@
 """What a refusal says to somebody who has no command line."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import httpx2
-import pytest
-from live import Live, files, live, picture, png
+from live import files, png
 
 import inctrl
 from inctrl.cli import main
 from inctrl.errors import Fix
 from inctrl.service import error_replies
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("wording")) as running:
-        with running.client() as client:
-            client.create_set("part", [picture(1)])
-        yield running
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 def test_each_face_words_every_fix() -> None:

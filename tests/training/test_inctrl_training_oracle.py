@@ -49,9 +49,8 @@ class Step:
 
 
 @pytest.fixture(scope="module", params=GROUPINGS)
-def step(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: Any) -> Step:
-    file = shared / "oracles/inctrl_small.npz"
-    oracle = Oracle(file, tmp_path_factory.mktemp("clip"), torch.float64)
+def step(request: pytest.FixtureRequest, oracles: Path, tmp_path_factory: Any) -> Step:
+    oracle = Oracle(oracles / "inctrl_small.npz", tmp_path_factory.mktemp("clip"), torch.float64)
     return Step(oracle, request.param)
 
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from inctrl.evaluation.results import Evaluation
 from inctrl.evaluation.tables import Tables, ordered, tables
 from inctrl.maths.metrics import METRICS
 from inctrl.reporting.evaluation import beside, curves, gallery, grids, histograms, strips
 from inctrl.reporting.evaluation.findings import findings
 from inctrl.reporting.evaluation.provenance import made
-from inctrl.reporting.words import percent, plural, printable
+from inctrl.reporting.templates import environment
+from inctrl.reporting.words import plural, printable
 
+HERE = Path(__file__).parent
 MOST_LISTS = 400
 """Lists of shots at the most; shots.json has them all."""
 
@@ -25,7 +25,7 @@ def render(evaluation: Evaluation) -> str:
     pictures, unshown = gallery.galleries(evaluation.examples)
     lists = list(_lists(evaluation))
     return (
-        _environment()
+        environment(HERE, HERE.parent)  # report.css of the reports gives both pages one look
         .get_template("evaluation.html.j2")
         .render(
             evaluation=evaluation,
@@ -52,20 +52,6 @@ def render(evaluation: Evaluation) -> str:
             planned=found.values[0].size,
         )
     )
-
-
-def _environment() -> jinja2.Environment:
-    here = Path(__file__).parent
-    environment = jinja2.Environment(
-        # report.css of the folder above gives both pages one look.
-        loader=jinja2.FileSystemLoader([here, here.parent]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(printable=printable, percent=percent, plural=plural)
-    return environment
 
 
 def _defined(found: Tables) -> list[str]:

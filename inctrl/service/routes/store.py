@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile, set_reply
 from inctrl.service.fields import SetName
+from inctrl.service.housekeeping import scratch
 from inctrl.service.http.forms import ArchiveRoute
 from inctrl.service.requests import Bench, json_response
 from inctrl.service.schemas import SetReply, VerifyReply
-from inctrl.service.scratch import scratch
 from inctrl.store.transfer import export_set
 
 router = APIRouter(prefix="/v1", tags=["store"], route_class=ArchiveRoute)
@@ -53,10 +53,10 @@ async def import_archive(
 
 
 @router.get("/verify")
-async def verify_store(request: Request, bench: Bench) -> VerifyReply:
+async def verify_store(bench: Bench) -> VerifyReply:
     """Read every row and every file of the store, for one caller at a time.
 
     This takes time where there is much.
     """
-    faults, loose = await request.app.state.verifier.look(bench.store)
+    faults, loose = await bench.verifier.verify()
     return VerifyReply.model_validate({"clean": not faults, "faults": faults, "orphans": loose})

@@ -12,8 +12,8 @@ from fastapi import UploadFile
 from inctrl.errors import Busy, Conflict, InctrlError, NoSpace, OutputError, UsageError
 from inctrl.files.whole import writing
 from inctrl.service.error_replies import TooLarge
+from inctrl.service.housekeeping import scratch
 from inctrl.service.sandbox.decoder_child import environment
-from inctrl.service.scratch import scratch
 from inctrl.store import SetVersion, Store
 
 SECONDS = 120.0

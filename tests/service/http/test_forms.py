@@ -7,9 +7,8 @@ from unittest import mock
 
 import httpx2
 import pytest
-from live import Live, files, live, picture, png
+from live import SHOTS, Live, files, live, png
 
-SHOTS = [picture(seed) for seed in range(4)]
 LARGE = png(3, size=1100)
 FORMS = {
     "/v1/detect": ("queries", {"set": "part"}, 200),
@@ -27,12 +26,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with running.client() as client:
             client.create_set("part", SHOTS)
         yield running
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 def written(fields: dict[str, str], field: str, name: bytes, data: bytes) -> bytes:

@@ -20,11 +20,11 @@ import httpx2
 import pytest
 from live import Live, files, live, picture
 
-from inctrl.service import verifying
+from inctrl.service import housekeeping
+from inctrl.service.housekeeping import scratch, sweep
 from inctrl.service.http.limits import Limits
 from inctrl.service.sandbox import importing
 from inctrl.service.sandbox.decoder_child import environment
-from inctrl.service.scratch import scratch, sweep
 from inctrl.store import Store, open_store
 
 CHILD = [sys.executable, "-P", "-m", "inctrl.service.sandbox.importer"]
@@ -37,12 +37,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with running.client() as client:
             client.create_set("part", [picture(seed) for seed in range(2)])
         yield running
-
-
-@pytest.fixture
-def http(service: Live) -> Iterator[httpx2.Client]:
-    with service.http() as found:
-        yield found
 
 
 def bring(http: httpx2.Client, data: bytes, name: str = "copy") -> httpx2.Response:
@@ -195,7 +189,7 @@ def test_the_store_is_verified_for_one_at_a_time(service: Live, http: httpx2.Cli
         return ()
 
     replies: list[int] = []
-    with mock.patch.object(verifying, "verify", slow):
+    with mock.patch.object(housekeeping, "verify", slow):
 
         def first() -> None:
             with service.http() as other:
