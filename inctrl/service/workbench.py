@@ -40,6 +40,19 @@ class Upload:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request compares with what.
+
+    reference   NAME or NAME@N of a set; None: the shots that came along
+    """
+
+    reference: str | None
+    shots: tuple[Upload, ...]
+    item: str
+    choice: Choice
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What queries are compared with: a version of a set, or shots that came along."""
@@ -137,26 +150,20 @@ class Workbench:
         """Remove a set with all versions; scores of the history stay."""
         await asyncio.to_thread(self.store.sets.remove, name)
 
-    async def prepare(
-        self,
-        reference: str | None,
-        shots: Sequence[Upload],
-        item: str,
-        choice: Choice,
-        deadline: float = float("inf"),
-    ) -> Prepared:
+    async def prepare(self, asked: Asked, deadline: float = float("inf")) -> Prepared:
         """A registered set by reference, or shots that came with a request."""
-        if reference is not None:
+        shots, choice = asked.shots, asked.choice
+        if asked.reference is not None:
             if shots:
                 raise UsageError("a set was named and shots were sent; give one of them")
-            version, found = await asyncio.to_thread(self._ready, reference, choice)
+            version, found = await asyncio.to_thread(self._ready, asked.reference, choice)
             return Prepared(found or await self._made(version, choice, deadline), version)
         async with self._sent_along if shots else contextlib.nullcontext():
             pictures, refused = await self.pictures(shots)
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.inspectors.inline(pictures, item, choice), deadline
+                lambda: self.inspectors.inline(pictures, asked.item, choice), deadline
             )
         return Prepared(fitted, None, refused)
 

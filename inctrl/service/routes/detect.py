@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from inctrl.service import detection
 from inctrl.service.answers import MEDIA_TYPES
-from inctrl.service.detection import Asked
 from inctrl.service.detection_schemas import Detection, MapFormat
 from inctrl.service.fields import Reference
 from inctrl.service.http.forms import FormRoute
@@ -25,6 +24,7 @@ from inctrl.service.requests import (
     uploads,
     while_connected,
 )
+from inctrl.service.workbench import Asked
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 
