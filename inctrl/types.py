@@ -221,7 +221,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A query that could not be scored, and why in one line."""
+    """An image that could not be read or scored, and why in one line."""
 
     name: str
     error: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelled import write_set
 
-from inctrl.service.jobs import JobRunner, JobView, TrainJob
+from inctrl.service.jobs import JobRunner, JobView, Machine, TrainJob
 from inctrl.store import database, jobs
 from inctrl.store.jobs import Jobs
 
@@ -29,10 +29,11 @@ def open_jobs(folder: Path) -> Jobs:
     return Jobs(database.Database(folder / "store", [jobs.SCHEMA]))
 
 
-def runner_of(rows: Jobs, tmp_path: Path, **more: Any) -> JobRunner:
+def runner_of(rows: Jobs, tmp_path: Path, at_once: int = 1, **more: Any) -> JobRunner:
     environment = {**SMALL, "INCTRL_CACHE": str(tmp_path / "cache")}
     settings = {"data_root": tmp_path / "root", "store": tmp_path / "store"} | more
-    return JobRunner(rows, tmp_path / "store/jobs", environment=environment, **settings)
+    machine = Machine(rows, tmp_path / "store/jobs", environment=environment, **settings)
+    return JobRunner(machine, at_once)
 
 
 def at_work(runner: JobRunner, work: Callable[[], Awaitable[None]]) -> None:

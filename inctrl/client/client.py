@@ -25,7 +25,7 @@ from inctrl.client.transport import Transport
 from inctrl.client.uploads import Image, file_bytes, upload, uploads
 from inctrl.errors import Busy
 from inctrl.service import schemas
-from inctrl.service.schemas import MapFormat
+from inctrl.service.detection_schemas import Detection, MapFormat, ScorePage, ScoreReply
 
 ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 
@@ -150,7 +150,7 @@ class Client:
         *,
         maps: MapFormat | None = None,
         **compared: Unpack[Compared],
-    ) -> schemas.Detection:
+    ) -> Detection:
         """Outcomes of the queries in their order, against a `set` or against `shots`.
 
         compared    these, and `item`, `detector`, `adapter` and `alpha`
@@ -159,7 +159,7 @@ class Client:
         files = [("queries", one) for one in uploads(queries, "query")] + files
         form = {**form, "maps": maps}
         call = Call("POST", "/v1/detect", form=form, files=files, deadline=self.deadline)
-        return self._transport.read(call, schemas.Detection)
+        return self._transport.read(call, Detection)
 
     @overload
     def map(
@@ -201,13 +201,13 @@ class Client:
         """All feedback on a set, the newest first."""
         yield from self._transport.pages("/v1/feedback", schemas.FeedbackPage, {"set": set})
 
-    def scores(self, set: str | None = None) -> Iterator[schemas.ScoreReply]:
+    def scores(self, set: str | None = None) -> Iterator[ScoreReply]:
         """The history, newest first; of one set if asked."""
-        yield from self._transport.pages("/v1/scores", schemas.ScorePage, {"set": set})
+        yield from self._transport.pages("/v1/scores", ScorePage, {"set": set})
 
-    def score(self, id: str) -> schemas.ScoreReply:
+    def score(self, id: str) -> ScoreReply:
         """A score with its limit, its set version and the identity of the model."""
-        return self._transport.get(f"/v1/scores/{known(id)}", schemas.ScoreReply)
+        return self._transport.get(f"/v1/scores/{known(id)}", ScoreReply)
 
     # Jobs
 

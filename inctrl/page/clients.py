@@ -8,10 +8,10 @@ import gradio as gr
 from inctrl.errors import InctrlError, UsageError
 from inctrl.page.events import on, plain
 from inctrl.page.uploads import read
-from inctrl.service.detection import Asked, detect
+from inctrl.service.detection import detect
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice
-from inctrl.service.workbench import Upload, Workbench
+from inctrl.service.workbench import Asked, Upload, Workbench
 
 
 def offer_inspection(bench: Workbench) -> None:

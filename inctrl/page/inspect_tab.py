@@ -19,8 +19,7 @@ from inctrl.page.inspection import Inspection, inspect
 from inctrl.page.offline import private_folder
 from inctrl.page.uploads import Added, read
 from inctrl.reporting.page import render as render_report
-from inctrl.service.detection import Asked
-from inctrl.service.workbench import Workbench
+from inctrl.service.workbench import Asked, Workbench
 
 BOTH, HEAT, IMAGE = "Compare", "Heat map", "Image"
 

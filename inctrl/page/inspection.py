@@ -17,8 +17,8 @@ from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer
 from inctrl.reporting.pictures import SHOT, pictures
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo, row
-from inctrl.service.detection import Asked, answer
-from inctrl.service.workbench import Prepared, Workbench
+from inctrl.service.detection import answer
+from inctrl.service.workbench import Asked, Prepared, Workbench
 from inctrl.types import Failure, Result
 
 LONGEST, SHORTEST = 1280, 320

@@ -71,7 +71,7 @@ def adapters(bench: Workbench) -> list[tuple[str, str]]:
 def status_html(view: JobView) -> str:
     running = view.row.state in RUNNING
     return render(
-        "job", row=view.row, title=title(view.row), progress=view.progress, running=running
+        "job", row=view.row, title=title(view.row), progress=view.seen.progress, running=running
     )
 
 

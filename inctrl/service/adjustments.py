@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, UnreadableImage
-from inctrl.service.inspectors import Choice
 from inctrl.service.workbench import Upload, Workbench
 from inctrl.store import KeptShots, SetVersion
 from inctrl.types import Failure
@@ -121,8 +120,8 @@ async def undo(bench: Workbench, id: str) -> Adjusted:
 async def _judged(bench: Workbench, name: str, upload: Upload) -> Judged:
     """An image by the latest version of a set."""
     version = await bench.version(name)
-    fitted = await bench.fitted(version, Choice())
-    async with bench.decoded(upload) as picture:
+    fitted = await bench.fitted(version)
+    async with bench.decoded(upload) as (picture, _):
         result = await bench.engine.inspect(fitted, picture, float("inf"))
         if isinstance(result, Failure):
             raise UnreadableImage(result.error)
@@ -131,4 +130,4 @@ async def _judged(bench: Workbench, name: str, upload: Upload) -> Judged:
 
 
 async def _threshold(bench: Workbench, version: SetVersion) -> float:
-    return (await bench.fitted(version, Choice())).calibration.threshold
+    return (await bench.fitted(version)).calibration.threshold

@@ -7,7 +7,6 @@ a millisecond; the client is told when to come again.
 import asyncio
 import time
 from collections.abc import Callable, Collection
-from types import TracebackType
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,12 +59,7 @@ class Ticket:
     def __enter__(self) -> "Ticket":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.give_back()
 
 

@@ -13,21 +13,16 @@ from inctrl.images import Image
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer, overlay
-from inctrl.service.schemas import (
-    DifferenceReply,
+from inctrl.service.detection_schemas import (
     EvidenceReply,
     LimitReply,
     MapFormat,
     ModelReply,
-    Refused,
-    RegionReply,
     Scored,
-    SetReply,
     Unreadable,
-    finite,
 )
-from inctrl.service.workbench import Refusal
-from inctrl.store import Difference, SetVersion
+from inctrl.service.schemas import Refused, SetReply, finite
+from inctrl.store import SetVersion
 from inctrl.types import Card, Evidence, Failure, Result
 
 MEDIA_TYPES: dict[MapFormat, str] = {
@@ -51,23 +46,14 @@ def scored(
 ) -> Scored:
     """A result without its arrays, or with its map in a format."""
     height, width = result.image.size
-    return Scored(
+    return Scored.made_of(
+        result,
         index=index,
-        name=result.name,
         id=id,
         sha256=result.image.sha256,
         height=height,
         width=width,
-        score=result.score,
-        threshold=result.threshold,
-        p_value=result.p_value,
-        p_floor=result.p_floor,
-        verdict=result.verdict,
-        pixel_limit=result.pixel_limit,
-        regions=[RegionReply.model_validate(region) for region in result.regions],
         evidence=_evidence(result.evidence, fitted),
-        notes=list(result.notes),
-        timing=dict(result.timing),
         map=base64.b64encode(map_file(result, fitted, map)).decode() if map else None,
     )
 
@@ -98,39 +84,26 @@ def map_file(result: Result, fitted: FittedInspector, format: MapFormat) -> byte
 
 def limit_of(fitted: FittedInspector) -> LimitReply:
     calibration = fitted.calibration
-    return LimitReply(
-        threshold=calibration.threshold,
-        calibrated=calibration.calibrated,
-        alpha=calibration.alpha,
-        method=calibration.method,
+    return LimitReply.made_of(
+        calibration,
         words=calibration.limit_words,
-        p_floor=calibration.p_floor,
-        shots=calibration.shots,
-        normal_scores=list(calibration.scores),
-        defect_scores=list(calibration.defects),
+        normal_scores=calibration.scores,
+        defect_scores=calibration.defects,
         low=calibration.map_low,
         pixel=calibration.pixel_limit,
         high=finite(calibration.map_high) or 0.0,
-        warnings=list(calibration.warnings),
     )
 
 
 def model_of(card: Card) -> ModelReply:
-    told = {name: value for name, value in vars(card).items() if name in ModelReply.model_fields}
-    return ModelReply(**told | {"adapter": Path(card.adapter).name if card.adapter else None})
+    return ModelReply.made_of(card, adapter=Path(card.adapter).name if card.adapter else None)
 
 
-def set_reply(version: SetVersion, refused: tuple[Refusal, ...] = ()) -> SetReply:
-    return SetReply.model_validate(version).model_copy(update={"refused": refusals(refused)})
+def set_reply(version: SetVersion, refused: tuple[Failure, ...] = ()) -> SetReply:
+    return SetReply.made_of(version, refused=refused)
 
 
-def difference_reply(name: str, before: int, after: int, found: Difference) -> DifferenceReply:
-    return DifferenceReply.model_validate(
-        {"name": name, "before": before, "after": after, **vars(found)}
-    )
-
-
-def refusals(refused: tuple[Refusal, ...]) -> list[Refused]:
+def refusals(refused: tuple[Failure, ...]) -> list[Refused]:
     return [Refused.model_validate(one) for one in refused]
 
 
@@ -149,5 +122,4 @@ def shown_png(image: Image, longest: int | None = None) -> bytes:
 def _evidence(evidence: Evidence | None, fitted: FittedInspector) -> EvidenceReply | None:
     if evidence is None:
         return None
-    sha256 = fitted.shots[evidence.shot].sha256
-    return EvidenceReply.model_validate({**vars(evidence), "shot_sha256": sha256})
+    return EvidenceReply.made_of(evidence, shot_sha256=fitted.shots[evidence.shot].sha256)

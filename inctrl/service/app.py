@@ -12,15 +12,16 @@ from starlette.types import ASGIApp
 
 from inctrl.inspection.registered import prune_features
 from inctrl.service.admission import Gate
-from inctrl.service.description import describe
 from inctrl.service.engine import Engine
 from inctrl.service.error_replies import add_handlers
 from inctrl.service.housekeeping import ServiceLock, sweep
 from inctrl.service.http.drain import Drain
 from inctrl.service.http.layers import protected
 from inctrl.service.http.tokens import TokenFile
-from inctrl.service.jobs.runner import JobRunner
+from inctrl.service.inspectors import Choice
+from inctrl.service.jobs import JobRunner, Machine
 from inctrl.service.metrics import Metrics, Observed, Routed
+from inctrl.service.openapi import describe
 from inctrl.service.requests import deadline_of
 from inctrl.service.routes import detect, feedback, health, jobs, scores, sets, store
 from inctrl.service.sandbox.decoding import Decoders
@@ -59,15 +60,15 @@ def build(settings: Settings) -> FastAPI:
         largest=limits.file_bytes,
     )
     bench = Workbench(settings, kept, engine, decoders, metrics.query)
-    runner = JobRunner(
+    machine = Machine(
         kept.jobs,
         kept.jobs_folder,
-        data_root=settings.data_root,
-        store=kept.folder,
+        settings.data_root,
+        kept.folder,
         environment=settings.of_jobs,
         ending=lambda: drain.draining,
     )
-    metrics.count_jobs(kept.jobs.counts)
+    runner = JobRunner(machine)
     app = FastAPI(
         title="inctrl",
         version=__version__,
@@ -80,7 +81,7 @@ def build(settings: Settings) -> FastAPI:
     )
     app.state.workbench, app.state.runner, app.state.metrics = bench, runner, metrics
     app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
-    app.state.give_up = _log_failure
+    app.state.give_up = lambda error: logger.error("the model cannot be loaded: %s", error)
     add_handlers(app)
     for room in ROUTERS:
         app.include_router(room.router)
@@ -135,7 +136,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _load(app: FastAPI) -> None:
     """Get ready; what is done where the model cannot be loaded is `app.state.give_up`."""
     try:
-        await app.state.workbench.warm_up()
+        bench: Workbench = app.state.workbench
+        await bench.engine.call(lambda: bench.inspectors.inspector(Choice()))
     except Exception as error:
         app.state.give_up(error)
         return
@@ -145,11 +147,6 @@ async def _load(app: FastAPI) -> None:
     gc.freeze()
     app.state.loaded = True
     app.state.metrics.loaded.set(1)
-
-
-def _log_failure(error: Exception) -> None:
-    """What is done about a model that cannot be loaded, where no server knows better."""
-    logger.error("the model cannot be loaded: %s", error)
 
 
 async def _tidy(bench: Workbench, runner: JobRunner) -> None:

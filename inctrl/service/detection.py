@@ -15,29 +15,21 @@ from inctrl.files.plain import plain
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Ticket
 from inctrl.service.answers import limit_of, map_file, model_of, refusals, scored, unreadable
+from inctrl.service.detection_schemas import (
+    Detection,
+    LimitReply,
+    MapFormat,
+    ModelReply,
+    Scored,
+)
 from inctrl.service.engine import Expired
 from inctrl.service.error_replies import TooLarge
-from inctrl.service.inspectors import Choice
-from inctrl.service.schemas import Detection, LimitReply, MapFormat, ModelReply, Scored
-from inctrl.service.workbench import Prepared, Upload, Workbench
+from inctrl.service.workbench import Asked, Prepared, Upload, Workbench
 from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
 
 T = TypeVar("T")
 MANY_MAPS = "these maps are too large for one reply; send fewer queries, or ask /v1/maps for each"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a request compares with what.
-
-    reference   NAME or NAME@N of a set; None: the shots that came along
-    """
-
-    reference: str | None
-    shots: tuple[Upload, ...]
-    item: str
-    choice: Choice
 
 
 @dataclass(frozen=True)
@@ -98,9 +90,7 @@ async def answer(
     ticket.grow(len(queries) + len(asked.shots))
     records, began = list[ScoreRecord](), time.perf_counter()
     async with in_time(ticket):
-        prepared = await bench.prepare(
-            asked.reference, asked.shots, asked.item, asked.choice, ticket.deadline
-        )
+        prepared = await bench.prepare(asked, ticket.deadline)
         ready = time.perf_counter()
 
         def made(index: int, result: Result) -> T:

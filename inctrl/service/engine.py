@@ -119,9 +119,11 @@ class Engine:
             queries = [item for item in live if isinstance(item, Query)]
             if queries:
                 self._inspect(queries)
-            for item in live:
-                if isinstance(item, Call):
-                    _settle(item.future, item.function)
+            for call in (item for item in live if isinstance(item, Call)):
+                try:
+                    call.future.set_result(call.function())
+                except Exception as error:  # handed to whoever waits
+                    call.future.set_exception(error)
 
     def _next(self) -> list[Query | Call]:
         """A call, or all queries at the head of the queue that can go together; [] at the end."""
@@ -165,10 +167,3 @@ def _claimed(item: Query | Call) -> bool:
         item.future.set_exception(Expired("its deadline passed before its turn came; try again"))
         return False
     return True
-
-
-def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
-    try:
-        future.set_result(function())
-    except Exception as error:  # handed to whoever waits
-        future.set_exception(error)

@@ -93,14 +93,14 @@ def add_handlers(app: FastAPI) -> None:
             {"field": ".".join(str(part) for part in one["loc"]), "message": _message(one)}
             for one in error.errors()
         ]
-        told = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
+        detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
         # Where a whole object is at fault, each value of it fits, but not with the others.
         at_odds = all(
             one["type"] == "value_error" and isinstance(one["input"], dict)
             for one in error.errors()
         )
         code = "unusable_request" if at_odds else "invalid_request"
-        return problem(422, code, told or "not valid", errors=found)
+        return problem(422, code, detail or "not valid", errors=found)
 
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> Response:

@@ -9,8 +9,8 @@ from inctrl.files import names
 SetName = Annotated[str, StringConstraints(pattern=f"^{names.SET}$")]
 Reference = Annotated[str, StringConstraints(pattern=f"^{names.REFERENCE}$")]
 JobId = Annotated[str, StringConstraints(pattern=f"^{names.JOB}$")]
-RowId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+RowId = Annotated[str, StringConstraints(pattern=f"^{names.ID}$")]
+Digest = Annotated[str, StringConstraints(pattern=f"^{names.SHA256}$")]
 AdapterName = Annotated[str, StringConstraints(pattern=f"^{names.ADAPTER}$", max_length=200)]
 Adapter = Annotated[
     str, StringConstraints(pattern=f"^({names.ADAPTER}|job:{names.JOB})$", max_length=200)

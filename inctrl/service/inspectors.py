@@ -88,19 +88,26 @@ class Inspectors:
             if isinstance(spec := read_spec(row.spec), TrainJob)
         }
 
-    def _load(self, choice: Choice) -> Inspector:
+    def offered(self, choice: Choice) -> tuple[str | None, str | None]:
+        """The detector and the adapter's folder; UsageError where one of them is not at hand."""
         detector, adapter = choice.model
         if choice.model == (None, None):
             detector, adapter = self.settings.detector, self.settings.adapter
         if detector is not None and detector not in DETECTORS:
             raise unknown(detector, DETECTORS, "detector")
+        if adapter is None:
+            return detector, None
         known = self.adapters()
-        if adapter is not None and adapter not in known:
+        if adapter not in known:
             raise unknown(adapter, known, "adapter")
+        return detector, str(known[adapter])
+
+    def _load(self, choice: Choice) -> Inspector:
+        detector, adapter = self.offered(choice)
         return Inspector.load(
             self.settings.backbone,
             detector=detector,
-            adapter=str(known[adapter]) if adapter else None,
+            adapter=adapter,
             alpha=self.settings.alpha,
             image_size=self.settings.image_size,
             device=self.settings.device,

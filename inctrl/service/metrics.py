@@ -3,16 +3,16 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inctrl.store import JobState
 from inctrl.version import __version__
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+SIZES = (1, 2, 4, 8, 16, 32)
 access = logging.getLogger("inctrl.access")
 
 
@@ -20,42 +20,30 @@ class Metrics:
     """The counters of one service."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "inctrl_requests", "Replies by route and status", ["route", "code"], registry=registry
-        )
-        self.seconds = Histogram(
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter("inctrl_requests", "Replies by route and status", ["route", "code"])
+        self.seconds = histogram(
             "inctrl_request_duration_seconds",
             "From the head of a request to the end of its reply",
             ["route"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self.stages = Histogram(
+        self.stages = histogram(
             "inctrl_stage_duration_seconds",
             "Of a query: decode, read, encode, score, map",
             ["stage"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self.batches = Histogram(
-            "inctrl_batch_size",
-            "Queries encoded together",
-            buckets=(1, 2, 4, 8, 16, 32),
-            registry=registry,
-        )
-        self.rejected = Counter(
-            "inctrl_rejected", "Requests that were not let in", ["reason"], registry=registry
-        )
-        self.verdicts = Counter("inctrl_verdicts", "Queries", ["verdict"], registry=registry)
-        self.queue = Gauge("inctrl_queue_depth", "Images under way", registry=registry)
-        self.loaded = Gauge("inctrl_model_loaded", "1 once the model is", registry=registry)
-        info = Gauge("inctrl_build_info", "Always 1", ["version"], registry=registry)
-        info.labels(__version__).set(1)
-
-    def count_jobs(self, counts: Callable[[], Mapping[JobState, int]]) -> None:
-        """Jobs by state, looked up whenever somebody asks."""
-        self.registry.register(JobCounts(counts))
+        self.batches = histogram("inctrl_batch_size", "Queries encoded together", buckets=SIZES)
+        self.rejected = counter("inctrl_rejected", "Requests that were not let in", ["reason"])
+        self.verdicts = counter("inctrl_verdicts", "Queries", ["verdict"])
+        self.jobs = gauge("inctrl_jobs", "Jobs by state", ["state"])
+        self.queue = gauge("inctrl_queue_depth", "Images under way")
+        self.loaded = gauge("inctrl_model_loaded", "1 once the model is")
+        gauge("inctrl_build_info", "Always 1", ["version"]).labels(__version__).set(1)
 
     def query(self, verdict: str, timing: Mapping[str, float]) -> None:
         """A query was answered."""
@@ -66,19 +54,6 @@ class Metrics:
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class JobCounts:
-    """A collector: how many jobs are in each state."""
-
-    def __init__(self, counts: Callable[[], Mapping[JobState, int]]) -> None:
-        self._counts = counts
-
-    def collect(self) -> list[GaugeMetricFamily]:
-        family = GaugeMetricFamily("inctrl_jobs", "Jobs by state", labels=["state"])
-        for state, count in self._counts().items():
-            family.add_metric([state], count)
-        return [family]
 
 
 class Observed:

@@ -145,7 +145,7 @@ async def once_awaited(
     return response
 
 
-def told(reply: BaseModel, status: int = 200, **headers: str) -> Response:
+def json_response(reply: BaseModel, status: int = 200, **headers: str) -> Response:
     """A schema as a response."""
     return Response(reply.model_dump_json(), status, headers, "application/json")
 

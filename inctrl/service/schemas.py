@@ -5,12 +5,13 @@ number that does not exist (a limit without shots) is null. Nothing names a path
 """
 
 import math
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-Verdict = Literal["normal", "anomalous", "undecided"]
-MapFormat = Literal["png", "npz", "overlay"]
+T = TypeVar("T")
+C = TypeVar("C", str, int)
 
 
 def finite(value: float | None) -> float | None:
@@ -25,6 +26,25 @@ class Schema(BaseModel):
     """Base of all: replies are values, made of keywords or of an object that has their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    @classmethod
+    def made_of(cls, value: object, **others: Any) -> Self:
+        """Of others, and of what a value has under the names of fields."""
+        names = [name for name in cls.model_fields if name not in others and hasattr(value, name)]
+        return cls.model_validate({name: getattr(value, name) for name in names} | others)
+
+
+class Page(Schema, Generic[T, C]):
+    """Some of many."""
+
+    items: list[T]
+    next_cursor: C | None
+
+    @classmethod
+    def of(cls, rows: Sequence[object], limit: int, cursor: str = "id") -> Self:
+        """The first of rows, of which one more than `limit` was asked for."""
+        following = getattr(rows[limit - 1], cursor) if len(rows) > limit else None
+        return cls.model_validate({"items": rows[:limit], "next_cursor": following})
 
 
 class Problem(Schema):
@@ -83,11 +103,8 @@ class SetSummary(Schema):
     changed: str
 
 
-class SetPage(Schema):
+class SetPage(Page[SetSummary, str]):
     """Sets by name; `next_cursor` is the `after` of the next page, null at the end."""
-
-    items: list[SetSummary]
-    next_cursor: str | None
 
 
 class VersionSummary(Schema):
@@ -101,11 +118,8 @@ class VersionSummary(Schema):
     digest: str
 
 
-class VersionPage(Schema):
+class VersionPage(Page[VersionSummary, int]):
     """Versions of a set, newest first; `next_cursor` is the `after` of the next page."""
-
-    items: list[VersionSummary]
-    next_cursor: int | None
 
 
 class DifferenceReply(Schema):
@@ -117,150 +131,6 @@ class DifferenceReply(Schema):
     added: list[ShotReply]
     removed: list[ShotReply]
     kept: list[ShotReply]
-
-
-class BoxReply(Schema):
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class RegionReply(Schema):
-    """A connected part of the map above the pixel limit; `area` as a share of the image."""
-
-    box: BoxReply
-    peak: float
-    area: float
-
-
-class EvidenceReply(Schema):
-    """The worst place, and the normal patch nearest to it among the shots."""
-
-    query_box: BoxReply
-    shot: int
-    shot_name: str
-    shot_sha256: str
-    shot_box: BoxReply
-    distance: float
-    normal_distance: float
-
-
-class Scored(Schema):
-    """The answer for one query.
-
-    `id` names it in the score history (null where none is kept). `map` is base64 of the format
-    that was asked for.
-    """
-
-    index: int
-    name: str
-    status: Literal["scored"] = "scored"
-    id: str | None
-    sha256: str
-    height: int
-    width: int
-    score: float
-    threshold: Finite
-    p_value: float
-    p_floor: float
-    verdict: Verdict
-    pixel_limit: Finite
-    regions: list[RegionReply]
-    evidence: EvidenceReply | None
-    notes: list[str]
-    timing: dict[str, float]
-    map: str | None = None
-
-
-class Unreadable(Schema):
-    """A query that could not be scored; the others of the request are."""
-
-    index: int
-    name: str
-    status: Literal["unreadable"] = "unreadable"
-    error: str
-
-
-Outcome = Annotated[Scored | Unreadable, Field(discriminator="status")]
-
-
-class LimitReply(Schema):
-    """The limit, and how it came about.
-
-    `calibrated` is the limit that follows from the shots alone; `threshold` is lower where
-    confirmed defects say so. `low` and `high` are the ends of the colour scale of the maps,
-    `pixel` the map value from which a place counts as anomalous.
-    """
-
-    threshold: Finite
-    calibrated: Finite
-    alpha: float
-    method: str
-    words: str
-    p_floor: float
-    shots: int
-    normal_scores: list[float]
-    defect_scores: list[float]
-    low: float
-    pixel: Finite
-    high: float
-    warnings: list[str]
-
-
-class ModelReply(Schema):
-    """The identity of all that makes a score."""
-
-    inctrl: str
-    backbone: str
-    fingerprint: str
-    image_size: int
-    layers: list[str]
-    detector: str
-    options: dict[str, float | int | str | bool]
-    adapter: str | None
-    adapter_sha256: str | None
-    fit: str
-    text_prior: str
-    text_sha256: str | None = None
-    text_weight: float | None
-
-
-class Detection(Schema):
-    """Outcomes of the queries in their order; `set` is null where shots came with the request."""
-
-    set: str | None
-    item: str
-    shots: list[str]
-    refused_shots: list[Refused]
-    limit: LimitReply
-    model: ModelReply
-    results: list[Outcome]
-
-
-class ScoreReply(Schema):
-    """A score of the history, with all that is needed to explain it."""
-
-    id: str
-    created: str
-    set: str | None
-    version: int | None
-    item: str
-    query_sha256: str
-    query_name: str
-    score: Finite
-    threshold: Finite
-    p_value: Finite
-    verdict: Verdict
-    identity: dict[str, Any]
-    calibration: dict[str, Any]
-
-
-class ScorePage(Schema):
-    """Scores, newest first."""
-
-    items: list[ScoreReply]
-    next_cursor: str | None
 
 
 class FeedbackReply(Schema):
@@ -278,16 +148,13 @@ class FeedbackReply(Schema):
     undone: Annotated[bool, BeforeValidator(bool)]
     version_before: int | None
     version_after: int | None
-    threshold_before: float | None = None
-    threshold_after: float | None = None
+    threshold_before: Finite = None
+    threshold_after: Finite = None
     words: str = ""
 
 
-class FeedbackPage(Schema):
+class FeedbackPage(Page[FeedbackReply, str]):
     """Feedback on a set, newest first."""
-
-    items: list[FeedbackReply]
-    next_cursor: str | None
 
 
 class FindingReply(Schema):
@@ -382,8 +249,5 @@ class JobReply(JobSummary):
     files: list[JobFile]
 
 
-class JobPage(Schema):
+class JobPage(Page[JobSummary, str]):
     """Jobs, the newest first."""
-
-    items: list[JobSummary]
-    next_cursor: str | None

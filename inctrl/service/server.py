@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from fastapi import FastAPI
 
-from inctrl.detectors import DETECTORS
 from inctrl.errors import Conflict, UsageError
-from inctrl.registry import unknown
 from inctrl.service.app import build, guarded
 from inctrl.service.http.drain import DrainingServer
 from inctrl.service.http.layers import configuration
+from inctrl.service.inspectors import Choice
 from inctrl.service.settings import LOOPBACK, Settings
 from inctrl.service.workbench import Workbench
 
@@ -34,7 +33,12 @@ def serve(
     refuse_open_door(settings)
     refuse_nonsense(settings)
     app = build(replace(settings, hosts=(*settings.hosts, *_own_names(settings.host))))
-    refuse_adapter(app.state.workbench)
+    bench: Workbench = app.state.workbench
+    try:
+        bench.inspectors.offered(Choice())
+    except UsageError:
+        bench.store.close()
+        raise
     faults: list[Exception] = []
     with _bound(settings) as listener:
         add_page(app)
@@ -75,8 +79,6 @@ def refuse_open_door(settings: Settings) -> None:
 
 def refuse_nonsense(settings: Settings) -> None:
     """UsageError for what no detection could be made with."""
-    if settings.detector not in DETECTORS:
-        raise unknown(settings.detector, DETECTORS, "detector")
     if not 0 < settings.alpha <= 0.5:
         raise UsageError(f"--alpha {settings.alpha:g} is not in (0, 0.5]")
     counts = {
@@ -87,15 +89,6 @@ def refuse_nonsense(settings: Settings) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UsageError(f"--{name} {count} is not a positive number")
-
-
-def refuse_adapter(bench: Workbench) -> None:
-    """UsageError where the service's adapter is not at hand."""
-    name = bench.settings.adapter
-    if name is None or name in (known := bench.inspectors.adapters()):
-        return
-    bench.store.close()
-    raise unknown(name, known, "adapter")
 
 
 def _is_loopback(host: str) -> bool:

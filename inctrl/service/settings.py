@@ -45,10 +45,10 @@ class Settings:
     @property
     def of_jobs(self) -> dict[str, str]:
         """The environment in which a job is given the same model."""
-        told = {"INCTRL_BACKBONE": self.backbone, "INCTRL_DEVICE": self.device}
-        told["INCTRL_FIT"] = ""  # the service's own comes from its adapter, never from outside
+        values = {"INCTRL_BACKBONE": self.backbone, "INCTRL_DEVICE": self.device}
+        values["INCTRL_FIT"] = ""  # the service's own comes from its adapter, never from outside
         if self.image_size:
-            told["INCTRL_IMAGE_SIZE"] = str(self.image_size)
+            values["INCTRL_IMAGE_SIZE"] = str(self.image_size)
         if not self.history:
-            told["INCTRL_CACHE"] = "off"  # features tell of the images that they were made of
-        return told
+            values["INCTRL_CACHE"] = "off"  # features tell of the images that they were made of
+        return values

@@ -41,11 +41,16 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A file that was left out, and why."""
+class Asked:
+    """What a request compares with what.
 
-    name: str
-    error: str
+    reference   NAME or NAME@N of a set; None: the shots that came along
+    """
+
+    reference: str | None
+    shots: tuple[Upload, ...]
+    item: str
+    choice: Choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Prepared:
 
     fitted: FittedInspector
     version: SetVersion | None
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[Failure, ...] = ()
 
 
 class Workbench:
@@ -83,25 +88,21 @@ class Workbench:
         self._aside = asyncio.Semaphore(ASIDE)
         self._sent_along = asyncio.Semaphore(BATCHES)
 
-    async def warm_up(self) -> None:
-        """Load the service's own detector, so that the first query finds it ready."""
-        await self.engine.call(lambda: self.inspectors.inspector(Choice()))
-
     async def pictures(
         self, uploads: Iterable[Upload]
-    ) -> tuple[tuple[Picture, ...], tuple[Refusal, ...]]:
+    ) -> tuple[tuple[Picture, ...], tuple[Failure, ...]]:
         """Decoded images in their order, and what cannot be read.
 
         All are in memory at once: TooLarge where they have too many pixels together.
         """
         most, pixels = SENT_ALONG * self.settings.limits.pixels, 0
 
-        async def one(upload: Upload) -> Picture | Refusal:
+        async def one(upload: Upload) -> Picture | Failure:
             nonlocal pixels
             try:
                 picture = (await self.decoders.decode(upload.data, upload.name)).picture
             except UnreadableImage as error:
-                return Refusal(upload.name, str(error))
+                return Failure(upload.name, str(error))
             height, width = picture.pixels.shape[:2]
             pixels += height * width
             if pixels > most:
@@ -112,23 +113,20 @@ class Workbench:
             return picture
 
         outcomes = await gathered(map(one, uploads))
-        return (
-            tuple(outcome for outcome in outcomes if isinstance(outcome, Picture)),
-            tuple(outcome for outcome in outcomes if isinstance(outcome, Refusal)),
-        )
+        return tuple(one for one in outcomes if isinstance(one, Picture)), _failures(outcomes)
 
-    async def normals(self, uploads: Sequence[Upload]) -> tuple[KeptShots, tuple[Refusal, ...]]:
+    async def normals(self, uploads: Sequence[Upload]) -> tuple[KeptShots, tuple[Failure, ...]]:
         """Images for a set, kept one by one; UsageError where none can be used."""
 
-        async def one(upload: Upload) -> KeptShots | Refusal:
+        async def one(upload: Upload) -> KeptShots | Failure:
             try:
-                async with self._aside, self.decoded(upload) as picture:
+                async with self._aside, self.decoded(upload) as (picture, _):
                     return await asyncio.to_thread(self.store.sets.keep, [picture])
             except UnreadableImage as error:
-                return Refusal(upload.name, str(error))
+                return Failure(upload.name, str(error))
 
         outcomes = await gathered(map(one, uploads))
-        refused = tuple(outcome for outcome in outcomes if isinstance(outcome, Refusal))
+        refused = _failures(outcomes)
         kept = KeptShots.joined(one for one in outcomes if isinstance(one, KeptShots))
         if not kept.shots:
             raise _unusable(refused)
@@ -141,7 +139,7 @@ class Workbench:
 
     async def add_images(
         self, name: str, uploads: Sequence[Upload], note: str
-    ) -> tuple[SetVersion, SetVersion, tuple[Refusal, ...]]:
+    ) -> tuple[SetVersion, SetVersion, tuple[Failure, ...]]:
         """The version before and after further images, the same where all were known."""
         kept, refused = await self.normals(uploads)
         before = await self.version(name)
@@ -152,53 +150,55 @@ class Workbench:
         """Remove a set with all versions; scores of the history stay."""
         await asyncio.to_thread(self.store.sets.remove, name)
 
-    async def prepare(
-        self,
-        reference: str | None,
-        shots: Sequence[Upload],
-        item: str,
-        choice: Choice,
-        deadline: float = float("inf"),
-    ) -> Prepared:
+    async def prepare(self, asked: Asked, deadline: float = float("inf")) -> Prepared:
         """A registered set by reference, or shots that came with a request."""
-        if reference is not None:
+        shots, choice = asked.shots, asked.choice
+        if asked.reference is not None:
             if shots:
                 raise UsageError("a set was named and shots were sent; give one of them")
-            version, found = await asyncio.to_thread(self._ready, reference, choice)
+            version, found = await asyncio.to_thread(self._ready, asked.reference, choice)
             return Prepared(found or await self._made(version, choice, deadline), version)
         async with self._sent_along if shots else contextlib.nullcontext():
             pictures, refused = await self.pictures(shots)
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.inspectors.inline(pictures, item, choice), deadline
+                lambda: self.inspectors.inline(pictures, asked.item, choice), deadline
             )
         return Prepared(fitted, None, refused)
 
-    async def fitted(
-        self, version: SetVersion, choice: Choice, deadline: float = float("inf")
-    ) -> FittedInspector:
-        """A version as it is prepared; at once where it is in memory."""
-        found = await asyncio.to_thread(self.inspectors.ready, version, choice)
-        return found or await self._made(version, choice, deadline)
+    async def fitted(self, version: SetVersion) -> FittedInspector:
+        """A version as the service's own detector sees it; at once where it is in memory."""
+        found = await asyncio.to_thread(self.inspectors.ready, version, Choice())
+        return found or await self._made(version, Choice(), float("inf"))
 
     async def inspect(
         self,
         fitted: FittedInspector,
         queries: Sequence[Upload],
         ticket: Ticket,
-        deal: Callable[[int, Result], T],
+        answer: Callable[[int, Result], T],
         *,
         quick: bool = False,
     ) -> list[T | Failure]:
-        """What `deal` makes of each result, in order; images and maps are let go as it returns.
+        """What `answer` makes of each result, in order; images and maps are let go as it returns.
 
-        `deal` runs on another thread than the event loop's, unless it is quick.
+        `answer` runs on another thread than the event loop's, unless it is quick.
         """
 
         async def one(index: int, upload: Upload) -> T | Failure:
             try:
-                return await self._one(fitted, upload, ticket, lambda r: deal(index, r), quick)
+                async with self.decoded(upload) as (picture, seconds):
+                    result = await self.engine.inspect(fitted, picture, ticket.deadline)
+                    if isinstance(result, Failure):
+                        return result
+                    result = replace(result, timing={"decode": seconds, **result.timing})
+                    self._answered(result.verdict, result.timing)
+                    if quick:
+                        return answer(index, result)
+                    return await asyncio.to_thread(answer, index, result)
+            except UnreadableImage as error:
+                return Failure(upload.name, str(error))
             finally:
                 ticket.done()
 
@@ -208,26 +208,31 @@ class Workbench:
         """A version by NAME or NAME@N; NotStored where there is none."""
         return await asyncio.to_thread(self.store.sets.get, *parse_reference(reference))
 
-    async def shot(self, name: str, version: int, sha256: str, deal: Callable[[Image], T]) -> T:
-        """What `deal` makes of a shot; one of more than 8 bits is in the window of its version."""
+    async def shot(self, name: str, version: int, sha256: str, draw: Callable[[Image], T]) -> T:
+        """What `draw` makes of a shot; one of more than 8 bits is in the window of its version."""
 
-        def dealt() -> T:
+        def drawn() -> T:
             found = self.store.sets.get(name, version)
             picture = self.store.sets.picture(found, sha256)
             window = self.store.sets.window(found) if picture.deep else None
-            return deal(develop(picture, window))
+            return draw(develop(picture, window))
 
         async with self._aside:
-            return await asyncio.to_thread(dealt)
+            return await asyncio.to_thread(drawn)
 
     @contextlib.asynccontextmanager
-    async def decoded(self, upload: Upload) -> AsyncIterator[Picture]:
-        """An image for as long as it is needed; of large ones there is one at a time."""
+    async def decoded(self, upload: Upload) -> AsyncIterator[tuple[Picture, float]]:
+        """An image for as long as it is needed, and the seconds until it was there.
+
+        Of large ones there is one at a time.
+        """
         async with self._places:
+            started = time.perf_counter()
             picture = (await self.decoders.decode(upload.data, upload.name)).picture
+            seconds = time.perf_counter() - started
             alone = self._large if picture.pixels.size > LARGE else contextlib.nullcontext()
             async with alone:
-                yield picture
+                yield picture, seconds
 
     def _ready(self, reference: str, choice: Choice) -> tuple[SetVersion, FittedInspector | None]:
         """A version, and what is in memory of it: one look at the store, on one thread."""
@@ -238,33 +243,12 @@ class Workbench:
     async def _made(self, version: SetVersion, choice: Choice, deadline: float) -> FittedInspector:
         return await self.engine.call(lambda: self.inspectors.registered(version, choice), deadline)
 
-    async def _one(
-        self,
-        fitted: FittedInspector,
-        upload: Upload,
-        ticket: Ticket,
-        deal: Callable[[Result], T],
-        quick: bool,
-    ) -> T | Failure:
-        async with self._places:
-            started = time.perf_counter()
-            try:
-                picture = (await self.decoders.decode(upload.data, upload.name)).picture
-            except UnreadableImage as error:
-                return Failure(upload.name, str(error))
-            seconds = time.perf_counter() - started
-            alone = self._large if picture.pixels.size > LARGE else contextlib.nullcontext()
-            async with alone:
-                result = await self.engine.inspect(fitted, picture, ticket.deadline)
-                if isinstance(result, Failure):
-                    return result
-                timing = {"decode": seconds, **result.timing}
-                self._answered(result.verdict, timing)
-                result = replace(result, timing=timing)
-                return deal(result) if quick else await asyncio.to_thread(deal, result)
+
+def _failures(outcomes: Iterable[object]) -> tuple[Failure, ...]:
+    return tuple(one for one in outcomes if isinstance(one, Failure))
 
 
-def _unusable(refused: Sequence[Refusal]) -> UsageError:
+def _unusable(refused: Sequence[Failure]) -> UsageError:
     reason = refused[0].error if refused else "no file came"
     return UsageError(f"no normal image can be used ({reason})")
 

@@ -14,8 +14,8 @@ from live import DEFECT, SHOTS, Live, files, live, picture, png
 
 from inctrl import Client
 from inctrl.errors import NotStored, UnreadableImage, UsageError
+from inctrl.service.detection_schemas import Detection, Scored
 from inctrl.service.http.limits import Limits
-from inctrl.service.schemas import Detection, Scored
 
 
 def scores(found: Detection) -> list[float]:

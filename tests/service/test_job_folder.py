@@ -9,7 +9,7 @@ from jobwork import made_root, open_jobs, runner_of
 from inctrl.errors import NotStored
 from inctrl.service.jobs import EvaluateJob
 from inctrl.service.jobs import folder as job_folder
-from inctrl.service.jobs.attempt import Hiding
+from inctrl.service.jobs.attempt import without_paths
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.follow import MOST_STEPS, Follower
 from inctrl.store.jobs import Jobs
@@ -56,7 +56,7 @@ def test_only_files_of_the_result_are_given_out(root: Path, rows: Jobs, tmp_path
 
 def test_paths_of_the_machine_are_taken_out(tmp_path: Path) -> None:
     folder, root = tmp_path / "store/jobs/1", tmp_path / "my data"
-    hide = Hiding({folder / "result": ".", folder: ".", root: ".", tmp_path / "store": "store"})
+    known = {folder / "result": ".", folder: ".", root: ".", tmp_path / "store": "store"}
     for text, told in {
         f"report: {folder}/result/report.html": "report: report.html",
         f"'{root}/a/b.png' is broken": "'a/b.png' is broken",
@@ -67,7 +67,7 @@ def test_paths_of_the_machine_are_taken_out(tmp_path: Path) -> None:
         "1/2 and 3 / 4": "1/2 and 3 / 4",
         "\x1b[31mred\r\nnext\tline\n": " [31mred \nnext line\n",
     }.items():
-        assert hide(text) == told
+        assert without_paths(text, known) == told
 
 
 def test_a_long_log_keeps_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from labelled import write_set
 
 from inctrl.cli.main import build_parser
 from inctrl.errors import MissingData, UsageError
-from inctrl.service.jobs import DataSet, EvaluateJob, FolderJob, TrainJob
+from inctrl.service.jobs import EvaluateJob, FolderJob, TrainJob
 from inctrl.service.jobs.dataroot import data_sets, inside, inside_with_layout
 from inctrl.service.jobs.specs import Places, command, read_spec
 
@@ -56,11 +56,14 @@ def test_data_sets_are_listed_by_names_that_jobs_take(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "round").symlink_to(root)
     found = data_sets(root)
-    assert found.sets == (DataSet("deep/er", "mvtec"), DataSet("made", "mvtec"))
+    assert [(one.name, one.layout) for one in found.sets] == [
+        ("deep/er", "mvtec"),
+        ("made", "mvtec"),
+    ]
     assert found.complete
     assert [inside(root, one.name) for one in found.sets] == ["./deep/er", "./made"]
     assert not data_sets(root, most=1).complete
-    assert data_sets(root, seconds=0).sets == ()
+    assert data_sets(root, seconds=0).sets == []
 
 
 GOOD = {

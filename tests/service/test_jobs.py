@@ -49,8 +49,9 @@ def test_a_training_gives_its_losses_and_an_adapter(root: Path, rows: Jobs, tmp_
     assert [r["step"] for r in epochs] == [20, 40]
     assert all(0 <= r["held_out_auroc"] <= 1 and r["loss"] > 0 for r in epochs)
     assert view.seen.rows[0]["step"] == 1
-    assert view.progress is not None
-    assert (view.progress.what, view.progress.done, view.progress.share) == ("training", 40, 1)
+    progress = view.seen.progress
+    assert progress is not None
+    assert (progress.what, progress.done, progress.share) == ("training", 40, 1)
     names = {adapter_file.CONFIG, adapter_file.WEIGHTS, adapter_file.CARD}
     assert {file.name for file in view.files} == {f"mine/{name}" for name in names}
     config = adapter_file.read_config(
@@ -92,8 +93,9 @@ def test_the_table_of_an_evaluation_grows(root: Path, rows: Jobs, tmp_path: Path
     assert {c["set"] for c in view.seen.cells} == {"made/field", "made/plain"}
     assert {c["contender"] for c in view.seen.cells} == {"incontext", "padim"}
     assert all(c["image_auroc"] >= 0.5 for c in view.seen.cells)
-    assert view.progress is not None
-    assert (view.progress.what, view.progress.done, view.progress.total) == ("cells", 16, 16)
+    progress = view.seen.progress
+    assert progress is not None
+    assert (progress.what, progress.done, progress.total) == ("cells", 16, 16)
     assert {f.name for f in view.files} >= {"report.html", "results.json"}
     assert not any("/" in f.name for f in view.files)
     assert no_path_of(tmp_path, view)
@@ -117,8 +119,9 @@ def test_a_folder_is_inspected_against_a_set_and_what_is_unreadable_is_said(
             view = await seen_at_its_end(runner, id)
             assert view.row.state == "succeeded", view.log
             assert "broken.png" in view.row.error
-            assert view.progress is not None
-            assert (view.progress.what, view.progress.done) == ("inspecting", 5)
+            progress = view.seen.progress
+            assert progress is not None
+            assert (progress.what, progress.done) == ("inspecting", 5)
             names = {file.name for file in view.files}
             assert {"report.html", "scores.json", "overlays/0001_00.png"} <= names
             scores = json.loads(runner.result_file(id, "scores.json").read_bytes())

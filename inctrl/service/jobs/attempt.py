@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +17,8 @@ from inctrl.service.jobs.dataroot import existing_root
 from inctrl.service.jobs.folder import ID, UNDONE, JobFolder
 from inctrl.service.jobs.process import POLL, JobProcess
 from inctrl.service.jobs.specs import (
-    EvaluateJob,
     FolderJob,
+    JobSpec,
     Places,
     TrainJob,
     adapter_folder,
@@ -40,22 +40,17 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 logger = logging.getLogger("inctrl")
 
 
-class Hiding:
-    """Takes known folders off paths, and of all other absolute paths leaves the last part."""
+def without_paths(text: str, known: Mapping[Path, str]) -> str:
+    """Take known folders off paths, and of all other absolute paths leave the last part.
 
-    def __init__(self, known: Mapping[Path, str]) -> None:
-        """`known` says what stands for a folder: `.` where paths in it are told from it on."""
-        forms = {form: word for p, word in known.items() for form in (p, p.resolve())}
-        # Of a root folder there is nothing to hide.
-        both = {str(form): word for form, word in forms.items() if len(form.parts) > 1}
-        self._known = sorted(both.items(), key=lambda pair: -len(pair[0]))
-
-    def __call__(self, text: str) -> str:
-        for folder, word in self._known:
-            inside = "" if word == "." else f"{word}/"
-            text = text.replace(f"{folder}/", inside)
-            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", word, text)
-        return _CONTROLS.sub(" ", _ABSOLUTE.sub(".../", text))
+    known   what stands for a folder: `.` where paths in it are told from it on
+    """
+    forms = {form: word for path, word in known.items() for form in (path, path.resolve())}
+    for form, word in sorted(forms.items(), key=lambda pair: -len(str(pair[0]))):
+        if len(form.parts) > 1:  # of a root folder there is nothing to hide
+            text = text.replace(f"{form}/", "" if word == "." else f"{word}/")
+            text = re.sub(rf"{re.escape(str(form))}(?![\w.-])", word, text)
+    return _CONTROLS.sub(" ", _ABSOLUTE.sub(".../", text))
 
 
 @dataclass(frozen=True)
@@ -70,17 +65,31 @@ class Outcome:
     lost: int | None = None
 
 
+def broken_off(row: JobRow, error: str) -> Outcome:
+    """What becomes of a run that ended unawares: another one, or the error at the last of them."""
+    lost = row.lost + 1
+    return Outcome("interrupted", error) if lost >= LIMIT else Outcome("queued", lost=lost)
+
+
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """What the jobs of a server share; `JobRunner` says what each is."""
+    """What the jobs of a server share.
+
+    folder       of the jobs' folders
+    data_root    what jobs may read; None: every job is refused
+    store        of the normal sets
+    threads      of a child's arithmetic
+    environment  added to a child's, such as INCTRL_BACKBONE
+    ending       whether the server has been told to end: no job is begun any more
+    """
 
     jobs: Jobs
     folder: Path
     data_root: Path | None
     store: Path
-    threads: int
-    environment: Mapping[str, str]
-    leaving: Callable[[], bool] = lambda: False
+    threads: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ending: Callable[[], bool] = lambda: False
 
     def of(self, id: str) -> JobFolder:
         """The folder of a job; NotStored for what is no id."""
@@ -99,10 +108,11 @@ class Machine:
             raise NotStored(f"job {id!r} has made no adapter")
         return adapter_folder(spec, folder.result)
 
-    def hiding(self, id: str) -> Hiding:
+    def without_paths(self, id: str, text: str) -> str:
+        """What a job said, for others to read."""
         folder = self.of(id)
         known = {folder.result: ".", folder.path: ".", self.store: "store"}
-        return Hiding(known | ({self.data_root: "."} if self.data_root else {}))
+        return without_paths(text, known | ({self.data_root: "."} if self.data_root else {}))
 
 
 class Attempt:
@@ -132,8 +142,8 @@ class Attempt:
             await asyncio.to_thread(self._folder.clear)
         elif outcome.state == "succeeded":
             await asyncio.to_thread(self._folder.sweep, *UNDONE)
-        told = " ".join(self._machine.hiding(self.row.id)(outcome.error).split())
-        return Outcome(outcome.state, told, outcome.lost)
+        shown = self._machine.without_paths(self.row.id, outcome.error)
+        return replace(outcome, error=" ".join(shown.split()))
 
     async def _outcome(self) -> Outcome:
         if self.wanted:
@@ -155,7 +165,7 @@ class Attempt:
             os.close(held)
         return await self._watched(child, spec)
 
-    def _started(self, spec: FolderJob | TrainJob | EvaluateJob, lock: int) -> JobProcess:
+    def _started(self, spec: JobSpec, lock: int) -> JobProcess:
         machine = self._machine
         added = {
             **machine.environment,
@@ -167,9 +177,7 @@ class Attempt:
             arguments, existing_root(machine.data_root), self._folder.log, added, lock
         )
 
-    async def _watched(
-        self, child: JobProcess, spec: FolderJob | TrainJob | EvaluateJob
-    ) -> Outcome:
+    async def _watched(self, child: JobProcess, spec: JobSpec) -> Outcome:
         try:
             with contextlib.suppress(InctrlError):  # that other server may have ended it by now
                 await asyncio.to_thread(self._machine.jobs.assign, self.row.id, child.pid)
@@ -195,25 +203,23 @@ class Attempt:
             if self._machine.jobs.get(self.row.id).state == "cancelled":
                 self.wanted = "cancelled"
 
-    def _ended(self, code: int, spec: FolderJob | TrainJob | EvaluateJob) -> Outcome:
+    def _ended(self, code: int, spec: JobSpec) -> Outcome:
         said = SAID.findall(self._folder.tail().rpartition("--- attempt ")[2])
-        told = said[-1] if said else ""
+        last = said[-1] if said else ""
         if code == 0:
             return Outcome("succeeded")
         if code == PARTIAL and _whole(spec, self._folder):
-            return Outcome("succeeded", told)
+            return Outcome("succeeded", last)
         if code in STOPPED:  # as a machine that shuts down asks all processes at once
-            if self._machine.leaving():
+            if self._machine.ending():
                 return Outcome("queued")
-            lost = self.row.lost + 1
-            gone = Outcome("interrupted", f"it was stopped from outside {LIMIT} times")
-            return gone if lost >= LIMIT else Outcome("queued", lost=lost)
+            return broken_off(self.row, f"it was stopped from outside {LIMIT} times")
         if code < 0:
             return Outcome("failed", f"it was killed (signal {-code}); is there memory enough?")
-        return Outcome("failed", told or f"it ended with exit code {code}; see the log")
+        return Outcome("failed", last or f"it ended with exit code {code}; see the log")
 
 
-def _whole(spec: FolderJob | TrainJob | EvaluateJob, folder: JobFolder) -> bool:
+def _whole(spec: JobSpec, folder: JobFolder) -> bool:
     """Whether all that the job writes is there: the file that its command writes last is."""
     if isinstance(spec, TrainJob):
         return (adapter_folder(spec, folder.result) / "adapter_config.json").is_file()

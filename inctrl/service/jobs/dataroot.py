@@ -2,31 +2,15 @@
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from inctrl.errors import MissingData, UsageError
+from inctrl.service.schemas import DataReply, DataSetReply
 
 DEEPEST = 3
 """Folders below the data root in which data sets are looked for."""
 FOUND, SECONDS = 200, 2.0
 """At most so many sets are listed, and no longer is looked for them."""
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A set as jobs name it, and the layout it was recognised as."""
-
-    name: str
-    layout: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The sets in the order of their names; `complete` unless there was too much to look at."""
-
-    sets: tuple[DataSet, ...]
-    complete: bool
 
 
 def existing_root(root: Path | None) -> Path:
@@ -67,10 +51,10 @@ def inside_with_layout(root: Path | None, spec: str) -> str:
     return inside(root, spec)
 
 
-def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) -> Listing:
+def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) -> DataReply:
     """The sets in the data root, as `inctrl data` recognises them; inside of one is not looked."""
     folder = existing_root(root)
-    until, found = time.monotonic() + seconds, list[DataSet]()
+    until, found = time.monotonic() + seconds, list[DataSetReply]()
     waiting = deque([(folder, 0)])
     while waiting:
         if time.monotonic() > until or len(found) >= most:
@@ -78,10 +62,11 @@ def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) ->
         path, depth = waiting.popleft()
         layout = _layout(path)
         if layout is not None:
-            found.append(DataSet(path.relative_to(folder).as_posix(), layout))
+            name = path.relative_to(folder).as_posix()
+            found.append(DataSetReply(name=name, layout=layout))
         elif depth < DEEPEST:
             waiting += [(below, depth + 1) for below in _folders(path)]
-    return Listing(tuple(sorted(found, key=lambda one: one.name)), not waiting)
+    return DataReply(sets=sorted(found, key=lambda one: one.name), complete=not waiting)
 
 
 def _layout(path: Path) -> str | None:

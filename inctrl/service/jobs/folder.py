@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.errors import NotStored
 from inctrl.files.lock import lock
 from inctrl.files.names import JOB
+from inctrl.service.schemas import JobFile
 
 LOG_BYTES, TAIL_BYTES = 4_000_000, 16_000
 """What is kept of a log, and what is shown of it."""
@@ -30,35 +30,15 @@ UNDONE = (".partial", ".training")
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True)
-class ResultFile:
-    """Its name from the result on, and its size."""
-
-    name: str
-    bytes: int
-
-
-@dataclass(frozen=True)
 class JobFolder:
     """The paths of a job and what is done with them."""
 
-    path: Path
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def progress(self) -> Path:
-        return self.path / "progress.jsonl"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log.txt"
+        self.progress = path / "progress.jsonl"
+        self.result = path / "result"
+        self.lock = path / "lock"
 
     def begin(self, attempt: int) -> None:
         """Make it, and note that the job begins or goes on."""
@@ -116,16 +96,16 @@ class JobFolder:
         text = data.decode("utf-8", "replace")
         return text.partition("\n")[2] if size > TAIL_BYTES else text
 
-    def files(self) -> tuple[ResultFile, ...]:
+    def files(self) -> tuple[JobFile, ...]:
         """What came of it, in the order of the names."""
-        found = list[ResultFile]()
+        found = list[JobFile]()
         for folder, below, names in os.walk(self.result):
             below[:] = sorted(name for name in below if self._shown(Path(folder, name)))
             for name in sorted(names):
                 path = Path(folder, name)
                 if self._shown(path) and len(found) < MOST_FILES:
                     relative = path.relative_to(self.result).as_posix()
-                    found.append(ResultFile(relative, path.stat().st_size))
+                    found.append(JobFile(name=relative, bytes=path.stat().st_size))
         return tuple(sorted(found, key=lambda file: file.name))
 
     def file(self, name: str) -> Path:
@@ -134,12 +114,8 @@ class JobFolder:
         path = self.result.joinpath(*filter(None, parts))
         steps = [path, *path.parents][: len(parts)]
         try:
-            if (
-                all(parts)
-                and not {".", ".."} & {*parts}
-                and all(map(self._shown, steps))
-                and path.is_file()
-            ):
+            proper = all(parts) and not {".", ".."} & {*parts}
+            if proper and all(map(self._shown, steps)) and path.is_file():
                 return path
         except (OSError, ValueError):  # too long, or not encodable
             pass

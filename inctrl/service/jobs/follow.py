@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inctrl.service.schemas import JobProgress
+
 MOST_STEPS, MOST_ROWS = 2000, 20_000
 """Points of a curve and cells that are kept; of a longer curve every second point goes."""
 WINDOW = 50
@@ -14,24 +16,10 @@ WINDOW = 50
 
 
 @dataclass(frozen=True)
-class Progress:
-    """So many of all are done of what is going on; `eta_seconds` only where the pace is known."""
-
-    what: str
-    done: int
-    total: int
-    eta_seconds: float | None = None
-
-    @property
-    def share(self) -> float:
-        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
-
-
-@dataclass(frozen=True)
 class Seen:
     """rows: of the losses, in the order of the steps; cells: of an evaluation, as they came."""
 
-    progress: Progress | None = None
+    progress: JobProgress | None = None
     rows: tuple[dict[str, Any], ...] = ()
     cells: tuple[dict[str, Any], ...] = ()
 
@@ -75,16 +63,16 @@ class Follower:
 
     def _take(self, line: bytes) -> None:
         try:
-            told = json.loads(line, parse_constant=lambda _: None)
-            if "row" in told:
-                self._take_row(told["row"])
-            elif "cell" in told and len(self._cells) < MOST_ROWS:
-                cell = dict(told["cell"])
+            said = json.loads(line, parse_constant=lambda _: None)
+            if "row" in said:
+                self._take_row(said["row"])
+            elif "cell" in said and len(self._cells) < MOST_ROWS:
+                cell = dict(said["cell"])
                 key = json.dumps([cell["contender"], cell["set"], cell["k"], cell["seed"]])
                 self._cells[key] = cell
-            elif "what" in told:
-                self._take_place(told)
-            elif "attempt" in told:  # what was is no measure of the pace
+            elif "what" in said:
+                self._take_place(said)
+            elif "attempt" in said:  # what was is no measure of the pace
                 self._places.clear()
         except (ValueError, TypeError, KeyError):
             return  # a line that a kill has cut
@@ -99,18 +87,22 @@ class Follower:
         if len(self._steps) > MOST_STEPS:
             self._steps = dict(list(self._steps.items())[::2])
 
-    def _take_place(self, told: dict[str, Any]) -> None:
-        what, done, total, at = told["what"], told["done"], told["total"], told["time"]
+    def _take_place(self, said: dict[str, Any]) -> None:
+        what, done, total, at = said["what"], said["done"], said["total"], said["time"]
         if what != self._what:
             self._places.clear()
         self._what, self._total = str(what), int(total)
         self._places.append((int(done), float(at)))
 
-    def _progress(self) -> Progress | None:
-        if not self._places:
-            return Progress(self._what, 0, self._total) if self._what else None
-        (first, began), (done, now) = self._places[0], self._places[-1]
+    def _progress(self) -> JobProgress | None:
+        if not self._what:
+            return None
+        places = self._places or [(0, 0.0)]  # none yet of this attempt
+        (first, began), (done, now) = places[0], places[-1]
         left = None
         if done > first and now > began:
             left = round((self._total - done) * (now - began) / (done - first), 1)
-        return Progress(self._what, done, self._total, left)
+        share = min(1.0, done / self._total) if self._total > 0 else 0.0
+        return JobProgress(
+            what=self._what, done=done, total=self._total, share=share, eta_seconds=left
+        )

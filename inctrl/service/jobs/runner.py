@@ -9,19 +9,19 @@ import contextlib
 import logging
 import os
 import shutil
-import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.errors import Conflict, InctrlError, NotStored
 from inctrl.files.lock import lock
-from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome
-from inctrl.service.jobs.dataroot import Listing, data_sets
-from inctrl.service.jobs.folder import ID, ResultFile, zipped
-from inctrl.service.jobs.follow import Follower, Progress, Seen
-from inctrl.service.jobs.specs import EvaluateJob, FolderJob, TrainJob, command
-from inctrl.store.jobs import ENDED, JobRow, Jobs
+from inctrl.files.recent import Recent
+from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome, broken_off
+from inctrl.service.jobs.dataroot import data_sets
+from inctrl.service.jobs.folder import ID, zipped
+from inctrl.service.jobs.follow import Follower, Seen
+from inctrl.service.jobs.specs import JobSpec, command
+from inctrl.service.schemas import DataReply, JobFile
+from inctrl.store.jobs import ENDED, JobRow
 
 QUEUED = 16
 """Jobs that may wait."""
@@ -36,17 +36,15 @@ logger = logging.getLogger("inctrl")
 class JobView:
     """A job as it is now.
 
-    progress   None before its command has told any
-    seen       the rows of a training's losses and the cells of an evaluation
-    log        the last lines of what the command said
-    files      of the result, once it is whole
+    seen    how far it is, the rows of a training's losses and the cells of an evaluation
+    log     the last lines of what the command said
+    files   of the result, once it is whole
     """
 
     row: JobRow
-    progress: Progress | None
     seen: Seen
     log: str
-    files: tuple[ResultFile, ...]
+    files: tuple[JobFile, ...]
 
 
 class JobRunner:
@@ -56,33 +54,10 @@ class JobRunner:
     ends.
     """
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        folder: Path,
-        *,
-        data_root: Path | None,
-        store: Path,
-        at_once: int = 1,
-        threads: int = 1,
-        environment: Mapping[str, str] | None = None,
-        ending: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """
-        folder       of the jobs' folders
-        data_root    what jobs may read; None: every job is refused
-        store        of the normal sets
-        threads      of a child's arithmetic
-        environment  added to a child's, such as INCTRL_BACKBONE
-        ending       whether the server has been told to end: no job is begun any more
-        """
-        self._jobs = jobs
-        self._ending = ending
-        self._machine = Machine(
-            jobs, folder, data_root, store, threads, environment or {}, lambda: self._leaving
-        )
-        self._followers: dict[str, Follower] = {}
-        self._following = threading.Lock()
+    def __init__(self, machine: Machine, at_once: int = 1) -> None:
+        self._machine = machine
+        self._jobs = machine.jobs
+        self._followers = Recent[Follower](FOLLOWED)
         self._at_once = at_once
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
         self._lock: int | None = None
@@ -111,7 +86,7 @@ class JobRunner:
             os.close(self._lock)
         self._lock = self._work = self._loop = None
 
-    def submit(self, spec: FolderJob | TrainJob | EvaluateJob) -> JobRow:
+    def submit(self, spec: JobSpec) -> JobRow:
         """Queue a job; refused here for what can be seen before it runs, and Busy if many wait."""
         command(spec, self._machine.places(self._machine.of("new")))
         row = self._jobs.add(spec.kind, spec.model_dump(mode="json"), most=QUEUED)
@@ -164,10 +139,10 @@ class JobRunner:
     def view(self, id: str) -> JobView:
         """All that is to be seen of a job; no path of the machine is in it."""
         row = self._jobs.get(id)
-        folder, seen = self._machine.of(id), self._follower(id).read()
-        log = self._machine.hiding(id)(folder.tail())
-        files = folder.files() if row.state == "succeeded" else ()
-        return JobView(row, seen.progress, seen, log, files)
+        folder = self._machine.of(id)
+        seen = self._followers.get(id, lambda: Follower(folder.progress)).read()
+        log = self._machine.without_paths(id, folder.tail())
+        return JobView(row, seen, log, folder.files() if row.state == "succeeded" else ())
 
     def result_file(self, id: str, name: str) -> Path:
         """A file of a job that has succeeded, by its name in the view; NotStored for any other."""
@@ -179,22 +154,9 @@ class JobRunner:
         """The adapter of a training that has succeeded, as an archive."""
         return zipped(self._machine.trained(id))
 
-    def data_sets(self) -> Listing:
+    def data_sets(self) -> DataReply:
         """What trainings and evaluations can be given."""
         return data_sets(self._machine.data_root)
-
-    def _follower(self, id: str) -> Follower:
-        with self._following:
-            # Put at the end, where those stay that were asked for last.
-            found = self._followers.pop(id, None) or Follower(self._machine.of(id).progress)
-            self._followers[id] = found
-            if len(self._followers) > FOLLOWED:
-                del self._followers[next(iter(self._followers))]
-            return found
-
-    @property
-    def _leaving(self) -> bool:
-        return self._stopping or self._ending()
 
     def _look(self) -> None:
         if self._loop is not None:
@@ -220,12 +182,14 @@ class JobRunner:
             if self._lock is None:
                 return  # another server is at it
         await asyncio.to_thread(self._recover)
-        while len(self._running) < self._at_once and not self._leaving:
+        while len(self._running) < self._at_once:
+            if self._stopping or self._machine.ending():
+                return
             row = await asyncio.to_thread(self._jobs.claim)
             if row is None:
                 return
             attempt = Attempt(row, self._machine)
-            if self._stopping:
+            if self._stopping:  # meanwhile
                 attempt.wanted = "queued"
             self._running[row.id] = attempt, asyncio.create_task(self._run(attempt))
 
@@ -235,12 +199,8 @@ class JobRunner:
         for row in self._jobs.running():
             if row.id in mine or not self._machine.of(row.id).free():
                 continue  # its child is still dying
-            lost = row.lost + 1
-            if lost >= LIMIT:
-                told = f"its server ended {lost} times while it ran; it was given up"
-                self._jobs.finish(row.id, "interrupted", told)
-            else:
-                self._jobs.requeue(row.id, lost=lost)
+            error = f"its server ended {LIMIT} times while it ran; it was given up"
+            self._end(row.id, broken_off(row, error))
 
     async def _run(self, attempt: Attempt) -> None:
         id = attempt.row.id
@@ -254,12 +214,9 @@ class JobRunner:
             self._wake.set()
 
     def _end(self, id: str, outcome: Outcome) -> None:
-        if (
-            self._jobs.get(id).state in ENDED
-        ):  # cancelled while it was stopped, or by another server
+        if self._jobs.get(id).state in ENDED:  # cancelled meanwhile, here or by another server
             self._machine.of(id).clear()
-            return
-        if outcome.state == "queued":
+        elif outcome.state == "queued":
             self._jobs.requeue(id, lost=outcome.lost)
         else:
             self._jobs.finish(id, outcome.state, outcome.error)

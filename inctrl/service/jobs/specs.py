@@ -4,7 +4,7 @@ A command is made of names that fit a pattern, of numbers in a range and of path
 (`dataroot`). Every option carries its value behind `=`, so that none can be taken for a flag.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -118,7 +118,7 @@ class EvaluateJob(_Spec):
 
 
 JobSpec = Annotated[FolderJob | TrainJob | EvaluateJob, Field(discriminator="kind")]
-_ANY: TypeAdapter[FolderJob | TrainJob | EvaluateJob] = TypeAdapter(JobSpec)
+_ANY: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 _TRAINING = {
     "inctrl": (
         *("epochs", "shots", "batch", "rate", "steps", "loss", "hold_out", "patience", "pixels"),
@@ -145,7 +145,7 @@ class Places:
     trained: Callable[[str], Path]
 
 
-def read_spec(values: Mapping[str, Any]) -> FolderJob | TrainJob | EvaluateJob:
+def read_spec(values: Mapping[str, Any]) -> JobSpec:
     """The spec that `model_dump` gave; UsageError in one line for anything else."""
     try:
         return _ANY.validate_python(dict(values))
@@ -155,11 +155,38 @@ def read_spec(values: Mapping[str, Any]) -> FolderJob | TrainJob | EvaluateJob:
         raise UsageError(f"{where}: {first['msg']}") from None
 
 
-def command(spec: FolderJob | TrainJob | EvaluateJob, places: Places) -> list[str]:
+def command(spec: JobSpec, places: Places) -> list[str]:
     """The arguments of `inctrl`; it must run in the data root."""
     if isinstance(spec, FolderJob):
-        return _detect(spec, places)
-    return _train(spec, places) if isinstance(spec, TrainJob) else _evaluate(spec, places)
+        flags = _flags(
+            set=spec.set,
+            store=places.store,
+            out=places.result,
+            detector=spec.detector,
+            adapter=spec.adapter and _adapter(spec.adapter, places),
+            alpha=spec.alpha,
+            recursive=spec.recursive,
+        )
+        return ["detect", *flags, "--", inside(places.data, spec.data)]
+    data = tuple(inside_with_layout(places.data, name) for name in spec.data)
+    both = {"data": data, "exclude": spec.exclude, "fit": spec.fit, "shots": spec.shots}
+    if isinstance(spec, TrainJob):
+        own = {name: getattr(spec, name) for name in ("seed", *_TRAINING[spec.method])}
+        out = adapter_folder(spec, places.result)
+        return ["train", spec.method, *_flags(out=out, **both | own)]
+    return [
+        "evaluate",
+        *_flags(
+            **both,
+            out=places.result,
+            detector=spec.detectors,
+            adapter=tuple(_adapter(name, places) for name in spec.adapters),
+            seeds=spec.seeds,
+            only=spec.only,
+            alpha=spec.alpha,
+            group_by=spec.group_by,
+        ),
+    ]
 
 
 def adapter_folder(spec: TrainJob, result: Path) -> Path:
@@ -167,68 +194,22 @@ def adapter_folder(spec: TrainJob, result: Path) -> Path:
     return result / spec.name
 
 
-def _detect(spec: FolderJob, places: Places) -> list[str]:
-    return [
-        "detect",
-        *_options(
-            set=spec.set,
-            store=places.store,
-            out=places.result,
-            detector=spec.detector,
-            adapter=spec.adapter and _adapter(spec.adapter, places),
-            alpha=spec.alpha,
-        ),
-        *(["--recursive"] if spec.recursive else []),
-        "--",
-        inside(places.data, spec.data),
-    ]
-
-
-def _train(spec: TrainJob, places: Places) -> list[str]:
-    single = [name for name in _TRAINING[spec.method] if name != "shots"]
-    return [
-        *("train", spec.method),
-        *_data(spec.data, places),
-        *_options(out=adapter_folder(spec, places.result), seed=spec.seed, fit=spec.fit),
-        *_each("exclude", spec.exclude),
-        *_options(**{name: getattr(spec, name) for name in single}),
-        *_numbers("shots", spec.shots or ()),
-    ]
-
-
-def _evaluate(spec: EvaluateJob, places: Places) -> list[str]:
-    return [
-        "evaluate",
-        *_data(spec.data, places),
-        *_options(out=places.result, seeds=spec.seeds, alpha=spec.alpha, fit=spec.fit),
-        *_options(group_by=spec.group_by),
-        *_each("detector", spec.detectors),
-        *_each("adapter", [_adapter(name, places) for name in spec.adapters]),
-        *_each("only", spec.only),
-        *_each("exclude", spec.exclude),
-        *_numbers("shots", spec.shots),
-    ]
-
-
-def _data(names: Iterable[str], places: Places) -> list[str]:
-    return _each("data", [inside_with_layout(places.data, name) for name in names])
-
-
 def _adapter(name: str, places: Places) -> str:
     id = name.removeprefix("job:")
     return name if id == name else str(places.trained(id))
 
 
-def _options(**values: object) -> list[str]:
-    given = {name.replace("_", "-"): v for name, v in values.items() if v is not None}
-    return [f"--{name}={value}" for name, value in given.items()]
-
-
-def _each(name: str, values: Iterable[str]) -> list[str]:
-    return [f"--{name}={value}" for value in values]
-
-
-def _numbers(name: str, values: Iterable[int]) -> list[str]:
-    """An option whose values follow it; numbers from 0 on are no flags."""
-    told = [str(value) for value in values]
-    return [f"--{name}", *told] if told else []
+def _flags(**values: object) -> list[str]:
+    """Options by their names: one for each of several words, and numbers after theirs."""
+    flags = list[str]()
+    for name, value in values.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+        elif isinstance(value, tuple) and all(isinstance(one, int) for one in value):
+            flags += [flag, *map(str, value)] if value else []  # from 0 on they are no flags
+        elif isinstance(value, tuple):
+            flags += [f"{flag}={one}" for one in value]
+        elif value is not None and value is not False:
+            flags.append(f"{flag}={value}")
+    return flags

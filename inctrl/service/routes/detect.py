@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from inctrl.service import detection
 from inctrl.service.answers import MEDIA_TYPES
-from inctrl.service.detection import Asked
+from inctrl.service.detection_schemas import Detection, MapFormat
 from inctrl.service.fields import Reference
 from inctrl.service.http.forms import FormRoute
 from inctrl.service.requests import (
@@ -19,12 +19,12 @@ from inctrl.service.requests import (
     Chosen,
     Files,
     Item,
+    json_response,
     ticket_of,
-    told,
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import Detection, MapFormat
+from inctrl.service.workbench import Asked
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 
@@ -59,7 +59,7 @@ async def detect(
     work = detection.detect(bench, compared, sent, ticket_of(request), maps)
     found = await while_connected(request, work)
     # Maps make a long document, which would hold up everybody else on the event loop.
-    return await asyncio.to_thread(told, found) if maps else told(found)
+    return await asyncio.to_thread(json_response, found) if maps else json_response(found)
 
 
 @router.post(

@@ -15,13 +15,13 @@ from inctrl.service.requests import (
     IdempotencyKey,
     Note,
     contents,
+    json_response,
     once_awaited,
-    told,
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import FeedbackPage, FeedbackReply, finite
-from inctrl.store import FeedbackRow
+from inctrl.service.schemas import FeedbackPage, FeedbackReply
+from inctrl.service.workbench import Workbench
 
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"], route_class=FormRoute)
 Kind = Literal["false_alarm", "defect"]
@@ -49,9 +49,8 @@ async def give_feedback(
         else:
             work = adjustments.confirm_defect(bench, name, sent[0])
         adjusted = await while_connected(request, work)
-        row = await asyncio.to_thread(bench.store.feedback.get, adjusted.id)
-        reply = adjusted_reply(row, adjusted)
-        return told(reply, 201, Location=f"/v1/feedback/{reply.id}")
+        reply = await _reply(bench, adjusted)
+        return json_response(reply, 201, Location=f"/v1/feedback/{reply.id}")
 
     parts = ("feedback", kind, name, note, contents(sent))
     return await once_awaited(bench, idempotency_key, parts, act)
@@ -65,9 +64,7 @@ def list_feedback(
     limit: PageSize = 50,
 ) -> FeedbackPage:
     """The feedback on a set, the newest first."""
-    found = bench.store.feedback.newest(name, after, limit + 1)
-    items = [FeedbackReply.model_validate(row) for row in found[:limit]]
-    return FeedbackPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
+    return FeedbackPage.of(bench.store.feedback.newest(name, after, limit + 1), limit)
 
 
 @router.get("/{id}")
@@ -79,17 +76,16 @@ def show_feedback(bench: Bench, id: RowId) -> FeedbackReply:
 @router.post("/{id}/undo")
 async def undo_feedback(bench: Bench, id: RowId) -> FeedbackReply:
     """Take it back: a version without the image, or a limit without the defect."""
-    adjusted = await adjustments.undo(bench, id)
-    return adjusted_reply(await asyncio.to_thread(bench.store.feedback.get, id), adjusted)
+    return await _reply(bench, await adjustments.undo(bench, id))
 
 
-def adjusted_reply(row: FeedbackRow, adjusted: Adjusted) -> FeedbackReply:
-    return FeedbackReply.model_validate(row).model_copy(
-        update={
-            "version_before": adjusted.before.version,
-            "version_after": adjusted.after.version,
-            "threshold_before": finite(adjusted.threshold_before),
-            "threshold_after": finite(adjusted.threshold_after),
-            "words": adjusted.words,
-        }
+async def _reply(bench: Workbench, adjusted: Adjusted) -> FeedbackReply:
+    row = await asyncio.to_thread(bench.store.feedback.get, adjusted.id)
+    return FeedbackReply.made_of(
+        row,
+        version_before=adjusted.before.version,
+        version_after=adjusted.after.version,
+        threshold_before=adjusted.threshold_before,
+        threshold_after=adjusted.threshold_after,
+        words=adjusted.words,
     )

@@ -7,8 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from inctrl.detectors import DETECTORS
 from inctrl.images import FORMATS
+from inctrl.service.detection_schemas import MapFormat
 from inctrl.service.requests import Bench
-from inctrl.service.schemas import Health, LimitsReply, MapFormat, ModelsReply
+from inctrl.service.schemas import Health, LimitsReply, ModelsReply
 
 router = APIRouter(tags=["service"])
 
@@ -32,6 +33,8 @@ def metrics(request: Request, bench: Bench) -> Response:
     """Counters for Prometheus."""
     state = request.app.state
     state.metrics.queue.set(bench.admission.images)
+    for job_state, count in bench.store.jobs.counts().items():
+        state.metrics.jobs.labels(job_state).set(count)
     return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
@@ -39,12 +42,8 @@ def metrics(request: Request, bench: Bench) -> Response:
 async def limits(bench: Bench) -> LimitsReply:
     """What a request may hold."""
     found = bench.settings.limits
-    return LimitsReply(
-        file_bytes=found.file_bytes,
-        request_bytes=found.request_bytes,
-        images=found.images,
-        pixels=found.pixels,
-        queue=found.queue,
+    return LimitsReply.made_of(
+        found,
         deadline_seconds=found.deadline,
         longest_deadline_seconds=found.longest_deadline,
         formats=[name.lower() for name in FORMATS],

@@ -10,16 +10,9 @@ from starlette.responses import Response
 from inctrl.service.answers import WholeFile
 from inctrl.service.fields import JobId, PageSize
 from inctrl.service.jobs.runner import JobRunner, JobView
-from inctrl.service.jobs.specs import EvaluateJob, FolderJob, JobSpec, TrainJob, read_spec
-from inctrl.service.requests import Bench, IdempotencyKey, once, told
-from inctrl.service.schemas import (
-    DataReply,
-    JobFile,
-    JobPage,
-    JobProgress,
-    JobReply,
-    JobSummary,
-)
+from inctrl.service.jobs.specs import FolderJob, JobSpec, read_spec
+from inctrl.service.requests import Bench, IdempotencyKey, json_response, once
+from inctrl.service.schemas import DataReply, JobPage, JobReply
 from inctrl.service.workbench import Workbench
 from inctrl.store import JobState
 
@@ -45,7 +38,7 @@ Runner = Annotated[JobRunner, Depends(runner_of)]
 @router.get("/data")
 def list_data(runner: Runner) -> DataReply:
     """The data sets that jobs may name: those below the server's data root."""
-    return DataReply.model_validate(runner.data_sets())
+    return runner.data_sets()
 
 
 @router.post("/jobs", status_code=202, response_model=JobReply)
@@ -63,7 +56,7 @@ async def submit_job(
 
     def commit() -> Response:
         row = runner.submit(_pinned(bench, spec))
-        return told(job_reply(runner.view(row.id)), 202, Location=f"/v1/jobs/{row.id}")
+        return json_response(job_reply(runner.view(row.id)), 202, Location=f"/v1/jobs/{row.id}")
 
     return await once(bench, idempotency_key, ("job", spec.model_dump(mode="json")), commit)
 
@@ -76,9 +69,7 @@ def list_jobs(
     limit: PageSize = 50,
 ) -> JobPage:
     """The newest first."""
-    found = bench.store.jobs.list(state, after, limit + 1)
-    items = [JobSummary.model_validate(row) for row in found[:limit]]
-    return JobPage(items=items, next_cursor=items[-1].id if len(found) > limit else None)
+    return JobPage.of(bench.store.jobs.list(state, after, limit + 1), limit)
 
 
 @router.get("/jobs/{id}")
@@ -115,14 +106,12 @@ def result_file(
     """A file of the result."""
     path = runner.result_file(id, name)
     kind = FILE_TYPES.get(path.suffix, "application/octet-stream")
-    headers = {"Content-Security-Policy": REPORT_POLICY}
-    disposition = "inline" if kind == "text/html" else "attachment"
     return WholeFile(
         path,
         media_type=kind,
-        headers=headers,
+        headers={"Content-Security-Policy": REPORT_POLICY},
         filename=path.name,
-        content_disposition_type=disposition,
+        content_disposition_type="inline" if kind == "text/html" else "attachment",
     )
 
 
@@ -139,25 +128,19 @@ def adapter_archive(runner: Runner, id: JobId) -> Response:
 
 
 def job_reply(view: JobView) -> JobReply:
-    return JobReply(
-        **vars(JobSummary.model_validate(view.row)),
-        progress=JobProgress.model_validate(view.progress) if view.progress else None,
-        rows=list(view.seen.rows),
-        cells=list(view.seen.cells),
-        log=view.log,
-        files=[JobFile.model_validate(file) for file in view.files],
-    )
+    seen = vars(view.seen)
+    return JobReply.made_of(view.row, **seen, log=view.log, files=view.files)
 
 
-def _pinned(bench: Workbench, spec: FolderJob | TrainJob | EvaluateJob) -> JobSpec:
+def _pinned(bench: Workbench, spec: JobSpec) -> JobSpec:
     """The spec with all that a detection would fill in, so that the row tells what was run."""
     if not isinstance(spec, FolderJob):
         return spec
-    settings, told = bench.settings, dict[str, object]()
+    settings, filled = bench.settings, dict[str, object]()
     if "@" not in spec.set:
-        told["set"] = f"{spec.set}@{bench.store.sets.get(spec.set).version}"
+        filled["set"] = f"{spec.set}@{bench.store.sets.get(spec.set).version}"
     if spec.detector is None and spec.adapter is None:
-        told |= {"detector": settings.detector, "adapter": settings.adapter}
+        filled |= {"detector": settings.detector, "adapter": settings.adapter}
     if spec.alpha is None:
-        told["alpha"] = settings.alpha
-    return read_spec({**spec.model_dump(), **told})
+        filled["alpha"] = settings.alpha
+    return read_spec({**spec.model_dump(), **filled})

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from inctrl.service.detection_schemas import ScorePage, ScoreReply
 from inctrl.service.fields import PageSize, RowId, SetName
 from inctrl.service.requests import Bench
-from inctrl.service.schemas import ScorePage, ScoreReply
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"])
 
@@ -20,9 +20,7 @@ def list_scores(
 ) -> ScorePage:
     """The newest first, of one set if asked."""
     found = bench.store.history.list(name, after, limit)
-    return ScorePage(
-        items=[ScoreReply.model_validate(one) for one in found.records], next_cursor=found.next
-    )
+    return ScorePage.model_validate({"items": found.records, "next_cursor": found.next})
 
 
 @router.get("/{id}")

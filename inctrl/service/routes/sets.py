@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Header, Query, Request
 from starlette.responses import Response
 
-from inctrl.service.answers import difference_reply, set_reply, shown_png
+from inctrl.service.answers import set_reply, shown_png
 from inctrl.service.error_replies import Outdated
 from inctrl.service.fields import Digest, PageSize, SetName, VersionNumber
 from inctrl.service.http.forms import FormRoute
@@ -16,21 +16,14 @@ from inctrl.service.requests import (
     Item,
     Note,
     contents,
+    json_response,
     once,
-    told,
     uploads,
     while_connected,
 )
-from inctrl.service.schemas import (
-    DifferenceReply,
-    SetPage,
-    SetReply,
-    SetSummary,
-    VersionPage,
-    VersionSummary,
-)
-from inctrl.service.workbench import Refusal
+from inctrl.service.schemas import DifferenceReply, SetPage, SetReply, VersionPage
 from inctrl.store import SetVersion
+from inctrl.types import Failure
 
 router = APIRouter(prefix="/v1/sets", tags=["sets"], route_class=FormRoute)
 UNCHANGING = "private, max-age=31536000, immutable"
@@ -40,14 +33,10 @@ IfMatch = Annotated[str | None, Header(max_length=200)]
 
 @router.get("")
 def list_sets(
-    bench: Bench,
-    after: Annotated[str, Query(max_length=64)] = "",
-    limit: PageSize = 50,
+    bench: Bench, after: Annotated[str, Query(max_length=64)] = "", limit: PageSize = 50
 ) -> SetPage:
     """The sets by name, each by its latest version."""
-    found = bench.store.sets.list(after, limit + 1)
-    items = [SetSummary.model_validate(one) for one in found[:limit]]
-    return SetPage(items=items, next_cursor=items[-1].name if len(found) > limit else None)
+    return SetPage.of(bench.store.sets.list(after, limit + 1), limit, "name")
 
 
 @router.post("", status_code=201, response_model=SetReply)
@@ -66,7 +55,7 @@ async def create_set(
 
     def commit() -> Response:
         version = bench.store.sets.create(name, kept, item=item, note=note)
-        return _told(version, refused, 201)
+        return _reply(version, refused, 201)
 
     parts = ("create", name, item, note, contents(sent))
     return await once(bench, idempotency_key, parts, commit)
@@ -75,7 +64,7 @@ async def create_set(
 @router.get("/{name}", response_model=SetReply)
 def show_set(bench: Bench, name: SetName) -> Response:
     """The latest version of a set."""
-    return _told(bench.store.sets.get(name))
+    return _reply(bench.store.sets.get(name))
 
 
 @router.delete("/{name}", status_code=204)
@@ -111,7 +100,7 @@ async def add_images(
         with bench.store.database.transaction():
             latest = _matched(bench.store.sets.get(name), if_match)
             version = bench.store.sets.add(name, kept, note=note)
-        return _told(version, refused, 200 if version == latest else 201)
+        return _reply(version, refused, 200 if version == latest else 201)
 
     parts = ("add", name, note, if_match, contents(sent))
     return await once(bench, idempotency_key, parts, commit)
@@ -119,21 +108,16 @@ async def add_images(
 
 @router.get("/{name}/versions")
 def list_versions(
-    bench: Bench,
-    name: SetName,
-    after: VersionNumber | None = None,
-    limit: PageSize = 50,
+    bench: Bench, name: SetName, after: VersionNumber | None = None, limit: PageSize = 50
 ) -> VersionPage:
     """The versions without their shots, the newest first."""
-    found = bench.store.sets.log(name, after, limit + 1)
-    items = [VersionSummary.model_validate(one) for one in found[:limit]]
-    return VersionPage(items=items, next_cursor=items[-1].version if len(found) > limit else None)
+    return VersionPage.of(bench.store.sets.log(name, after, limit + 1), limit, "version")
 
 
 @router.get("/{name}/versions/{version}", response_model=SetReply)
 def show_version(bench: Bench, name: SetName, version: VersionNumber) -> Response:
     """One version; it never changes."""
-    return _told(bench.store.sets.get(name, version))
+    return _reply(bench.store.sets.get(name, version))
 
 
 @router.delete("/{name}/versions/{version}/images/{sha256}", response_model=SetReply)
@@ -141,7 +125,7 @@ def drop_image(
     bench: Bench, name: SetName, version: VersionNumber, sha256: Digest, note: str = ""
 ) -> Response:
     """A new version without an image of the latest one, which must be `version`."""
-    return _told(bench.store.sets.drop(name, [sha256], note=note[:2000], base=version))
+    return _reply(bench.store.sets.drop(name, [sha256], note=note[:2000], base=version))
 
 
 @router.get(
@@ -171,13 +155,11 @@ async def show_image(
 
 @router.get("/{name}/diff")
 def difference(
-    bench: Bench,
-    name: SetName,
-    before: VersionNumber,
-    after: VersionNumber,
+    bench: Bench, name: SetName, before: VersionNumber, after: VersionNumber
 ) -> DifferenceReply:
     """What changed between two versions."""
-    return difference_reply(name, before, after, bench.store.sets.diff(name, before, after))
+    found = bench.store.sets.diff(name, before, after)
+    return DifferenceReply.made_of(found, name=name, before=before, after=after)
 
 
 def _matched(latest: SetVersion, if_match: str | None) -> SetVersion:
@@ -189,8 +171,8 @@ def _matched(latest: SetVersion, if_match: str | None) -> SetVersion:
     return latest
 
 
-def _told(version: SetVersion, refused: tuple[Refusal, ...] = (), status: int = 200) -> Response:
+def _reply(version: SetVersion, refused: tuple[Failure, ...] = (), status: int = 200) -> Response:
     headers = {"ETag": f'"{version.digest}"'}
     if status == 201:
         headers["Location"] = f"/v1/sets/{version.name}/versions/{version.version}"
-    return told(set_reply(version, refused), status, **headers)
+    return json_response(set_reply(version, refused), status, **headers)

@@ -11,7 +11,7 @@ from inctrl.service.answers import WholeFile, set_reply
 from inctrl.service.fields import SetName
 from inctrl.service.housekeeping import scratch
 from inctrl.service.http.forms import ArchiveRoute
-from inctrl.service.requests import Bench, told
+from inctrl.service.requests import Bench, json_response
 from inctrl.service.schemas import SetReply, VerifyReply
 from inctrl.store.transfer import export_set
 
@@ -49,7 +49,7 @@ async def import_archive(
     """Bring in what an export holds, under its name or another; nothing of it where any is bad."""
     version = await bench.importer.bring(archive, name)
     location = f"/v1/sets/{version.name}/versions/{version.version}"
-    return told(set_reply(version), 201, Location=location)
+    return json_response(set_reply(version), 201, Location=location)
 
 
 @router.get("/verify")
