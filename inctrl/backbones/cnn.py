@@ -14,15 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.segments import segments
 from inctrl.backbones.weights import pick_layers, resolved_device, wanted
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly, read_state
-from inctrl.images import Image
-from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import unknown
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
 DEFAULT_STRIDES = ("stride8", "stride16")
 """PatchCore's two stages (Roth et al., CVPR 2022): layer2 and layer3 of a ResNet."""
@@ -59,12 +57,6 @@ class ConvBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:

@@ -63,7 +63,7 @@ def encode(
     missing = [(k, im) for k, im in dict(zip(keys, images, strict=True)).items() if k not in found]
     for start in range(0, len(missing), batch):
         part, started = missing[start : start + batch], time.perf_counter()
-        features = backbone.encode_images(backbone.preprocess([im for _, im in part], fit))
+        features = backbone.encode_images(backbone.preprocessing([im for _, im in part], fit))
         features = features.cpu()
         if tally:
             tally.encode((key for key, _ in part), time.perf_counter() - started)

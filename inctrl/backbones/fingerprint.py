@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.files.tensors import hash_tensors, matters
+from inctrl.preprocessing import Preprocessing
 
 
 def fingerprint(

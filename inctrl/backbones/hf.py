@@ -17,7 +17,6 @@ import transformers
 from torch import Tensor, nn
 
 from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import (
     default_blocks,
     pick_layers,
@@ -26,10 +25,9 @@ from inctrl.backbones.weights import (
 )
 from inctrl.errors import InvalidFile, MissingModel, UsageError
 from inctrl.files.tensors import matters, refuse_faults
-from inctrl.images import Image
-from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import lookup
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
 TEXT_BATCH = 64
 """Sentences encoded at once; bounds the memory of a long prompt bank."""
@@ -101,12 +99,6 @@ class HfBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:

@@ -24,7 +24,6 @@ from inctrl.backbones.openclip_context import (
 )
 from inctrl.backbones.openclip_source import Source, adapted, build, locate
 from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import (
     default_blocks,
     pick_layers,
@@ -33,10 +32,9 @@ from inctrl.backbones.weights import (
 )
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly
-from inctrl.images import Image
-from inctrl.maths.geometry import View
 from inctrl.maths.placement import Position
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 LAST, NORMALISED = "last", "ln_post"
 """Other names for the last layer: as it is, and after the tower's final norm."""
@@ -80,12 +78,6 @@ class OpenClipBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import pick_layers, resolved_device
 from inctrl.errors import UsageError
-from inctrl.images import Image
-from inctrl.maths.geometry import View
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 IMAGE_SIZE = 256
 LAYERS = ("pixels",)
@@ -35,12 +33,6 @@ class PixelBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:

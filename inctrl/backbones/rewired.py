@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from inctrl.images import Image
-from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
 from inctrl.protocols import Backbone
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
 
 class RewiredBackbone:
@@ -23,8 +22,8 @@ class RewiredBackbone:
     ) -> None:
         self._backbone = backbone
         self._encode = encode
-        told = f"{backbone.fingerprint} {wiring}"
-        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
+        identity = f"{backbone.fingerprint} {wiring}"
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     @property
     def name(self) -> str:
@@ -42,11 +41,9 @@ class RewiredBackbone:
     def has_text(self) -> bool:
         return self._backbone.has_text
 
-    def view(self, image: Image, fit: Fit) -> View:
-        return self._backbone.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self._backbone.preprocess(images, fit)
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._backbone.preprocessing
 
     def encode_images(self, pixels: Tensor) -> Features:
         return self._encode(pixels)

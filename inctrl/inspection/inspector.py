@@ -170,7 +170,7 @@ class Inspector:
 
     def view(self, image: Image) -> View:
         """Where in an image the backbone looks."""
-        return self.backbone.view(image, self.fit_mode)
+        return self.backbone.preprocessing.view(image, self.fit_mode)
 
     def describe(self, item: str) -> Item:
         """The item, with its text prototypes if detector and backbone use text."""

@@ -59,7 +59,9 @@ def test_crop_is_timms_own_transform(reference: torch.nn.Module, weights: Path) 
     image = open_image(picture)
     transform = create_transform(**resolve_model_data_config(reference), is_training=False)
     theirs = transform(PIL.Image.fromarray(picture))
-    torch.testing.assert_close(backbone.preprocess([image], "crop")[0], theirs, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        backbone.preprocessing([image], "crop")[0], theirs, atol=1e-6, rtol=0
+    )
 
 
 def test_a_torch_file_with_wrapper_and_prefix_reads_the_same(

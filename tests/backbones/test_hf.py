@@ -258,7 +258,7 @@ def test_preprocessing_is_the_librarys(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     backbone, picture = loaded(folders[family]), PIL.Image.fromarray(pixels)
-    ours = backbone.preprocess([open_image(pixels)], fit)
+    ours = backbone.preprocessing([open_image(pixels)], fit)
     kind = transformers.AutoImageProcessor
     processor = kind.from_pretrained(folders[family], local_files_only=True)
     theirs = processor(picture, return_tensors="pt")["pixel_values"]

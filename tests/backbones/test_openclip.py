@@ -186,7 +186,7 @@ def test_crop_is_open_clips_own_transform(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     transform = image_transform_v2(PreprocessCfg(size=32, **PREPROCESS), is_train=False)
-    ours = backbone.preprocess([open_image(pixels)], "crop")[0]
+    ours = backbone.preprocessing([open_image(pixels)], "crop")[0]
     assert_close(ours, transform(PIL.Image.fromarray(pixels)))
 
 

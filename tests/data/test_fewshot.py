@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.data.fewshot import CLIP_MEAN, CLIP_STD, read_fewshot_list
 from inctrl.errors import InvalidFile
 from inctrl.images import open_image
+from inctrl.preprocessing import Preprocessing
 
 CLIP = Preprocessing(size=24, mean=CLIP_MEAN, std=CLIP_STD)
 

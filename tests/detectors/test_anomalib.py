@@ -67,7 +67,7 @@ def pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
 
 
 def encoded(shown: PixelBackbone, images: list[Image]) -> Features:
-    return shown.encode_images(shown.preprocess(images, "squash"))
+    return shown.encode_images(shown.preprocessing(images, "squash"))
 
 
 def features(count: int, seed: int, side: int = 64) -> Features:

