@@ -55,9 +55,8 @@ def encode(
     found: dict[str, Features] = {}
     if cache:
         for key in dict.fromkeys(keys):
-            remembered = cache.read(key)
-            if remembered is not None:
-                found[key] = remembered
+            if (features := cache.read(key)) is not None:
+                found[key] = features
     if tally:
         tally.recall(found)
     missing = [(k, im) for k, im in dict(zip(keys, images, strict=True)).items() if k not in found]

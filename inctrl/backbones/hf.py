@@ -16,9 +16,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.weights import (
     default_blocks,
+    fingerprint,
     pick_layers,
     resolved_device,
     wanted,

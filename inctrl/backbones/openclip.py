@@ -15,7 +15,6 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from inctrl.backbones.cnn import DEFAULT_STRIDES
-from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.openclip_context import (
     encode_prompts,
     prompts_of,
@@ -26,6 +25,7 @@ from inctrl.backbones.openclip_source import Source, adapted, build, locate
 from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
 from inctrl.backbones.weights import (
     default_blocks,
+    fingerprint,
     pick_layers,
     resolved_device,
     wanted,

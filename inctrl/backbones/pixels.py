@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.weights import pick_layers, resolved_device
+from inctrl.backbones.weights import fingerprint, pick_layers, resolved_device
 from inctrl.errors import UsageError
 from inctrl.preprocessing import Preprocessing
 from inctrl.types import Features

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
+from inctrl.errors import UsageError
 from inctrl.preprocessing import Preprocessing
-from inctrl.protocols import Backbone
+from inctrl.protocols import Backbone, GivesWindows
 from inctrl.types import Features
 
 
@@ -50,3 +52,19 @@ class RewiredBackbone:
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         return self._backbone.encode_text(sentences)
+
+
+def windowed(backbone: Backbone, sizes: Sequence[int]) -> RewiredBackbone:
+    """The backbone, whose features hold the windows of some sizes too."""
+    if not isinstance(backbone, GivesWindows):
+        raise UsageError(
+            f"backbone {backbone.name!r} cannot look through windows; use 'tiny' or a vision "
+            "transformer of openclip:"
+        )
+    eyes: GivesWindows = backbone
+
+    def encode(pixels: Tensor) -> Features:
+        features = backbone.encode_images(pixels)
+        return replace(features, windows=eyes.encode_windows(pixels, sizes))
+
+    return RewiredBackbone(backbone, encode, f"windows {tuple(sizes)}")

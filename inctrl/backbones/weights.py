@@ -1,14 +1,18 @@
-"""What every loader of weights needs: layers by name, devices, offline errors."""
+"""What every loader of weights needs: layers by name, devices, offline errors, fingerprints."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub.constants as hub
 import torch
+from torch import Tensor
 
 from inctrl.errors import InctrlError, MissingModel, UsageError
+from inctrl.files.tensors import hash_tensors, matters
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import unknown
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -83,3 +87,18 @@ def wanted(spec: str, what: str, allow_network: bool, where: Path | None = None)
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def fingerprint(
+    weights: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    layers: Sequence[str],
+    architecture: str,
+) -> str:
+    """sha256 over weights (names, types, shapes, bytes), preprocessing, layers and architecture.
+
+    architecture   what the weights do not show: activation, number of heads, padding
+    """
+    digest = hashlib.sha256(repr((preprocessing, tuple(layers), architecture)).encode())
+    hash_tensors(digest, {name: weights[name] for name in filter(matters, weights)})
+    return digest.hexdigest()

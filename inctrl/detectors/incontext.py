@@ -16,12 +16,10 @@ from torch import Tensor
 
 from inctrl.errors import UsageError
 from inctrl.files.tensors import pack_layers, unpack_layers
-from inctrl.maths.aggregate import top_mean
-from inctrl.maths.grids import mean_map
+from inctrl.maths.grids import mean_map, top_mean
 from inctrl.maths.neighbours import nearest_patch, unit
-from inctrl.maths.prior import informed, trust
 from inctrl.maths.residuals import patch_residuals
-from inctrl.maths.similarity import anomalous_probability
+from inctrl.maths.similarity import anomalous_probability, informed, trust
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 

@@ -92,14 +92,14 @@ def load_exactly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
 
 def refuse_faults(faults: Mapping[str, Sequence[str]], source: str) -> None:
     """InvalidFile where any kind of fault has keys: a few of each, and how many there are."""
-    told = [
+    found = [
         f"{len(keys)} {kind} ({', '.join(keys[:FEW])}{', ...' if len(keys) > FEW else ''})"
         for kind, keys in faults.items()
         if keys
     ]
-    if told:
+    if found:
         raise InvalidFile(
-            f"{source!r} does not fit the model: {'; '.join(told)}; give the weights of this model"
+            f"{source!r} does not fit the model: {'; '.join(found)}; give the weights of this model"
         )
 
 

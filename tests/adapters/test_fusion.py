@@ -1,9 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from inctrl.adapters.bottleneck import Bottleneck
-from inctrl.adapters.fusion import InCTRLFusion
-from inctrl.adapters.residual_head import ResidualHead
+from inctrl.adapters.fusion import Bottleneck, InCTRLFusion, ResidualHead
 
 
 def test_the_bottleneck_is_two_matrices_and_two_relus() -> None:

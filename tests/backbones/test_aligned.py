@@ -12,7 +12,7 @@ from torch import Tensor
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
 from inctrl.backbones.aligned import aligned, staged
-from inctrl.backbones.segments import segments
+from inctrl.backbones.cnn import segments
 from inctrl.errors import UsageError
 from inctrl.maths.warps import inverse, warp
 from inctrl.protocols import Backbone

@@ -125,9 +125,9 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         entry.write_bytes(damaged)
-        remembered = cache.read(entry.stem)
-        if remembered is not None:  # the flip made no difference
-            assert_equal(remembered, direct)
+        kept = cache.read(entry.stem)
+        if kept is not None:  # the flip made no difference
+            assert_equal(kept, direct)
     assert_equal(encode(backbone, shown, cache=cache), direct)
     assert entry.read_bytes() == whole
     assert caplog.text.count("damaged") == 1

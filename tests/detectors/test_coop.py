@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes import FakeBackbone
 
-from inctrl.adapters.kinds import build_module
+from inctrl.adapters import build_module
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.cli.main import run
 from inctrl.detectors import build_detector

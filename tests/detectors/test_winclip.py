@@ -7,7 +7,7 @@ import torch
 from fakes import FakeBackbone
 from torch import Tensor
 
-from inctrl.backbones.windowed import windowed
+from inctrl.backbones.rewired import windowed
 from inctrl.detectors import build_detector
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.errors import UsageError

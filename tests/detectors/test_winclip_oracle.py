@@ -14,8 +14,7 @@ from torch import Tensor
 
 from inctrl.backbones.openclip import OpenClipBackbone
 from inctrl.backbones.openclip_source import Source
-from inctrl.backbones.rewired import RewiredBackbone
-from inctrl.backbones.windowed import windowed
+from inctrl.backbones.rewired import RewiredBackbone, windowed
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.maths.grids import resize_map
 from inctrl.maths.similarity import anomalous_probability

@@ -9,10 +9,10 @@ from inctrl.maths.smoothing import pixel_map, pixel_size, smooth
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (5, 9), (40, 33)])
 @pytest.mark.parametrize("sigma", [0.8, 4.0])
-@pytest.mark.parametrize(("border", "scipy"), [("symmetric", "reflect"), ("mirror", "mirror")])
-def test_smoothing_is_scipys(shape: tuple[int, int], sigma: float, border: str, scipy: str) -> None:
+@pytest.mark.parametrize(("edge", "scipy"), [("symmetric", "reflect"), ("mirror", "mirror")])
+def test_smoothing_is_scipys(shape: tuple[int, int], sigma: float, edge: str, scipy: str) -> None:
     values = np.random.default_rng(0).random((2, *shape))
-    ours = smooth(torch.from_numpy(values), sigma, border)  # type: ignore[arg-type]
+    ours = smooth(torch.from_numpy(values), sigma, edge)  # type: ignore[arg-type]
     theirs = gaussian_filter(values, (0, sigma, sigma), mode=scipy)  # type: ignore[call-overload]
     np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
 
