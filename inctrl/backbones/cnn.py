@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from inctrl.backbones.weights import fingerprint, pick_layers, resolved_device, wanted
+from inctrl.backbones.weights import fingerprint, pick_layers, wanted
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly, read_state
 from inctrl.preprocessing import Preprocessing
@@ -111,7 +111,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,
 ) -> ConvBackbone:
     """`spec` is what follows `cnn:`."""
@@ -134,14 +134,14 @@ def load(
         tagged = f"{architecture}.{weights}"
         if weights not in tags:
             raise unknown(weights, tags, f"weight tag of {architecture}")
-        with wanted(f"cnn:{spec}", f"the weights {tagged!r} of timm", allow_network):
-            if not allow_network and not timm.get_pretrained_cfg(tagged).hf_hub_id:
-                raise FileNotFoundError("published outside the hub")  # timm would fetch its URL
+        on_hub = bool(timm.get_pretrained_cfg(tagged).hf_hub_id)
+        what = f"the weights {tagged!r} of timm"
+        with wanted(f"cnn:{spec}", what, allow_network, on_hub=on_hub):
             model = timm.create_model(tagged, pretrained=True)
     if not hasattr(model, "forward_intermediates"):
         raise UsageError(f"timm's {architecture!r} does not give intermediate features")
     preprocessing = preprocessing_of(model, image_size)
-    return ConvBackbone(f"cnn:{spec}", model, preprocessing, layers, resolved_device(device))
+    return ConvBackbone(f"cnn:{spec}", model, preprocessing, layers, device)
 
 
 def preprocessing_of(model: Any, image_size: int | None) -> Preprocessing:

@@ -52,11 +52,8 @@ def encode(
     Memory for pixels is bounded by `batch`; equal images are encoded once.
     """
     keys = [_key(image, backbone, fit) for image in images]
-    found: dict[str, Features] = {}
-    if cache:
-        for key in dict.fromkeys(keys):
-            if (features := cache.read(key)) is not None:
-                found[key] = features
+    kept = {key: cache.read(key) for key in dict.fromkeys(keys)} if cache else {}
+    found = {key: features for key, features in kept.items() if features is not None}
     if tally:
         tally.recall(found)
     missing = [(k, im) for k, im in dict(zip(keys, images, strict=True)).items() if k not in found]

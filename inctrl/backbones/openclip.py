@@ -24,10 +24,11 @@ from inctrl.backbones.openclip_context import (
 from inctrl.backbones.openclip_source import Source, adapted, build, locate
 from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
 from inctrl.backbones.weights import (
+    TEXT_BATCH,
     default_blocks,
     fingerprint,
     pick_layers,
-    resolved_device,
+    refuse_size,
     wanted,
 )
 from inctrl.errors import UsageError
@@ -38,8 +39,6 @@ from inctrl.types import Features
 
 LAST, NORMALISED = "last", "ln_post"
 """Other names for the last layer: as it is, and after the tower's final norm."""
-TEXT_BATCH = 64
-"""Sentences encoded at once; bounds the memory of a long prompt bank."""
 
 
 class OpenClipBackbone:
@@ -146,7 +145,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,
 ) -> OpenClipBackbone:
     """`spec` is what follows `openclip:`."""
@@ -162,7 +161,7 @@ def load(
         model,
         preprocessing_of(source, _side(model.visual.image_size, source.name)),
         layers,
-        resolved_device(device),
+        device,
         allow_network,
     )
     if image_size:
@@ -221,8 +220,7 @@ def _resize(visual: Any, size: int, name: str) -> None:
     """Set a tower to another image size; UsageError where that would cut patches."""
     embedding = getattr(getattr(visual, "trunk", visual), "patch_embed", visual)
     patch = getattr(embedding, "patch_size", (1, 1))[0]
-    if size % patch:
-        raise UsageError(f"image size {size} does not fit {name!r}; give a multiple of {patch}")
+    refuse_size(size, patch, name)
     if isinstance(visual, TimmModel):  # the others are built at the size
         visual.set_input_size(size)
 

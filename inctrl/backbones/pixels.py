@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inctrl.backbones.weights import fingerprint, pick_layers, resolved_device
+from inctrl.backbones.weights import fingerprint, pick_layers
 from inctrl.errors import UsageError
 from inctrl.preprocessing import Preprocessing
 from inctrl.types import Features
@@ -48,11 +48,11 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,  # noqa: ARG001  one signature for all loaders; nothing is ever fetched
 ) -> PixelBackbone:
     """`spec` is empty: there are no weights to name."""
     if spec:
         raise UsageError(f"backbone 'pixels' has no weights; leave out {':' + spec!r}")
     pick_layers(layers, LAYERS, LAYERS, "pixels")
-    return PixelBackbone(image_size or IMAGE_SIZE, resolved_device(device))
+    return PixelBackbone(image_size or IMAGE_SIZE, device)

@@ -9,17 +9,24 @@ TEMPERATURE = 0.01
 """CLIP's trained one; InCTRL and its WinCLIP use it as the constant 100 = 1 / 0.01."""
 
 
+def class_logits(tokens: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
+    """Cosines of images and classes, divided by the temperature (CoOp, equation 1).
+
+    tokens      b e        any length
+    prototypes  (b) c e    unit length; those of one item for all, or of each image's own item
+    returns     b c
+    """
+    return (prototypes @ unit(tokens)[..., None]).squeeze(-1) / temperature
+
+
 def anomalous_probability(
     tokens: Tensor, prototypes: Tensor, temperature: float = TEMPERATURE
 ) -> Tensor:
-    """Softmax over (normal, anomalous) of cosine / temperature, the anomalous part.
+    """Softmax of `class_logits` over (normal, anomalous), the anomalous part.
 
-    tokens      b e     any length
-    prototypes  ... 2 e   unit length, normal first; one pair for all or one for each token
-    returns     b       in (0, 1)
+    tokens ... e, prototypes (...) 2 e, normal first -> ... in (0, 1)
     """
-    cosines = (prototypes @ unit(tokens)[..., None]).squeeze(-1)
-    return (cosines / temperature).softmax(dim=-1)[..., 1]
+    return class_logits(tokens, prototypes, temperature).softmax(dim=-1)[..., 1]
 
 
 def trust(shots: Tensor) -> Tensor:

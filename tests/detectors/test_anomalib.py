@@ -168,6 +168,7 @@ def test_what_a_model_does_not_take_is_refused() -> None:
 
 
 def test_features_of_a_tower_are_refused() -> None:
+    torch.manual_seed(0)
     padim = unbuilt("padim", weights="random")
     of_a_tower = FakeBackbone().encode_images(torch.rand(2, 3, 32, 32))
     with pytest.raises(UsageError, match="use the backbone 'pixels'"):

@@ -18,6 +18,7 @@ def test_smoothing_is_scipys(shape: tuple[int, int], sigma: float, edge: str, sc
 
 
 def test_the_longer_side_of_a_map_is_given() -> None:
+    torch.manual_seed(0)
     maps = torch.rand(3, 4, 7)
     assert pixel_size(maps.shape[1:], 56) == (32, 56)
     assert pixel_map(maps, 56).shape == (3, 32, 56)
