@@ -52,7 +52,7 @@ def test_absolute_paths_and_several_types_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[", "is no JSON"),
         ("{}", "is no list of images"),
@@ -64,10 +64,10 @@ def test_absolute_paths_and_several_types_are_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_list_that_is_none_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_a_list_that_is_none_is_named(tmp_path: Path, text: str, message: str) -> None:
     lists = released(tmp_path)
     (lists / "visa/pipe_fryum_val_normal.json").write_text(text)
-    with pytest.raises(MissingData, match=rf"pipe_fryum_val_normal\.json.*{told}"):
+    with pytest.raises(MissingData, match=rf"pipe_fryum_val_normal\.json.*{message}"):
         read_data(lists)
 
 
