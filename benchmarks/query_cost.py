@@ -82,7 +82,7 @@ def main() -> None:
 def text_side(inspector: Inspector, pixels: Tensor, shots: Tensor, repeats: int) -> str:
     """What the text side adds to a query at k = 4, in a line: the state features, and all of it."""
     backbone: Any = inspector.backbone
-    tower = load_tower(None, DESCRIBED, "cpu")
+    tower = load_tower(None, DESCRIBED, torch.device("cpu"))
     kept = [DESCRIBED.index(layer) for layer in backbone.layers]
     residuals = build_detector("incontext", {"text_weight": "0"}, None)
     about = inspector.describe("object")

@@ -6,9 +6,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 from torch import Tensor, nn
 
 from inctrl.images import Image
-from inctrl.maths.geometry import View
 from inctrl.maths.placement import Position
-from inctrl.types import Features, Fit, Item, Match, Options, Prediction
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features, Item, Match, Options, Prediction
 
 
 class Backbone(Protocol):
@@ -29,12 +29,9 @@ class Backbone(Protocol):
     @property
     def has_text(self) -> bool: ...
 
-    def view(self, image: Image, fit: Fit) -> View:
-        """Where in an image the tower looks; UnreadableImage where the fit cannot show it."""
-        ...
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        """b images of any size -> pixels b 3 S S, normalised, on the CPU."""
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From images of any size to the pixels that `encode_images` takes."""
         ...
 
     def encode_images(self, pixels: Tensor) -> Features:

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from inctrl.backbones.preprocess import Preprocessing
-from inctrl.images import Image
-from inctrl.maths.geometry import View
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 
 class FakeBackbone:
@@ -24,17 +22,11 @@ class FakeBackbone:
         self.encoded = 0
         self.sentences = 0
         half = (0.5, 0.5, 0.5)
-        self._preprocessing = Preprocessing(size=32, mean=half, std=half)
+        self.preprocessing = Preprocessing(size=32, mean=half, std=half)
 
     @property
     def image_size(self) -> int:
-        return self._preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self._preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self._preprocessing(images, fit)
+        return self.preprocessing.size
 
     def encode_images(self, pixels: Tensor) -> Features:
         self.encoded += len(pixels)

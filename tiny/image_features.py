@@ -89,7 +89,7 @@ def _chunk(work: Path, start: int) -> Path:
 def _encode(tower: Backbone, image: Image, damaged: Sequence[Image]) -> dict[str, Tensor]:
     shown = [image, _gray(image)]
     shown += [_gray(im) if version % 2 else im for version, im in enumerate(damaged)]
-    features = tower.encode_images(tower.preprocess(shown, "squash"))
+    features = tower.encode_images(tower.preprocessing(shown, "squash"))
     statistics = image_statistics(features.patches).cpu()
     return {
         "pooled": features.image[0].cpu(),

@@ -24,6 +24,7 @@ from inctrl.backbones.tiny.backbone import DESCRIBED
 from inctrl.backbones.tiny.joint import PREFIX, VOTES, JointSpace
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower, read_tokenizer
 from inctrl.backbones.tiny.tower import load_tower
+from inctrl.backbones.weights import resolved_device
 from inctrl.errors import UsageError
 from inctrl.files.tensors import read_state
 from inctrl.files.whole import write_file
@@ -90,7 +91,7 @@ def train(job: Job, bar: Progress) -> None:
             device=job.device,
             smoke=job.smoke,
         )
-    tower = load_tower(None, DESCRIBED, job.device)
+    tower = load_tower(None, DESCRIBED, resolved_device(job.device))
     task = bar.add_task("seeing images", total=len(free))
     for done in image_features.extract(tower, job.shards, free, work / "images", job.recipe.seed):
         bar.update(task, completed=done)

@@ -163,7 +163,7 @@ def _tokens(backbone: Backbone, images: Iterator[Image] | Sequence[Image]) -> Te
     waiting: list[Image] = []
 
     def encode() -> None:
-        pixels = backbone.preprocess(waiting, "squash")
+        pixels = backbone.preprocessing(waiting, "squash")
         parts.append(unit(backbone.encode_images(pixels).image).cpu())
         waiting.clear()
 

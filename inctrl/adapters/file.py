@@ -17,7 +17,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from inctrl.adapters.kinds import build_module
+from inctrl.adapters import build_module
 from inctrl.adapters.lora import Lora, LoraShape, unpack
 from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, UsageError
 from inctrl.files.tensors import load_exactly
@@ -35,7 +35,7 @@ VERSION = 1
 class AdapterConfig:
     """What an adapter is, what it fits and where it comes from.
 
-    kind     name in the table of kinds (kinds.py)
+    kind     name in the table of kinds (adapters/__init__.py)
     shape    what its module is built with: sizes by name
     text     whether it was trained with a text prior
     shots    numbers of shots it was trained with

@@ -1,14 +1,75 @@
-"""InCTRL's trained part: the bottleneck and the two heads, and how they fuse the residuals."""
+"""InCTRL's trained part: bottleneck and heads, and how they fuse the residuals."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from inctrl.adapters.bottleneck import Bottleneck
-from inctrl.adapters.pixel_head import PixelHead
-from inctrl.adapters.residual_head import ResidualHead
 from inctrl.maths.residuals import image_residual
+
+HIDDEN = 16
+"""Channels of the pixel head between its two convolutions."""
+
+
+class Bottleneck(nn.Module):
+    """relu(B relu(A v)) with A: e -> e/4 and B: e/4 -> e, no biases (InCTRL eq. 3)."""
+
+    def __init__(self, width: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, width // reduction, bias=False)
+        self.up = nn.Linear(width // reduction, width, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """... e -> ... e, not negative."""
+        adapted: Tensor = self.up(self.down(tokens).relu()).relu()
+        return adapted
+
+
+class ResidualHead(nn.Module):
+    """Linear -> ReLU -> BatchNorm twice (128, 64), then Linear -> sigmoid.
+
+    The normalisation comes after the ReLU, as in the release. Its state dict has one more
+    BatchNorm over the inputs, which no forward pass uses; it is not kept here.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(inputs, 128)
+        self.norm1 = nn.BatchNorm1d(128)
+        self.linear2 = nn.Linear(128, 64)
+        self.norm2 = nn.BatchNorm1d(64)
+        self.linear3 = nn.Linear(64, 1)
+
+    def forward(self, residuals: Tensor) -> Tensor:
+        """b inputs -> b, in (0, 1)."""
+        hidden = self.norm1(self.linear1(residuals).relu())
+        hidden = self.norm2(self.linear2(hidden).relu())
+        probability: Tensor = self.linear3(hidden).sigmoid()[:, 0]
+        return probability
+
+
+class PixelHead(nn.Module):
+    """Each cell from the residuals there and around it: batch norm, 3 x 3, ReLU, 1 x 1, sigmoid.
+
+    Not of the paper, whose map is the plain mean of the residuals. The residuals of a query are
+    seen beside the image's own mean, so that the head may learn what stands out.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.norm = nn.BatchNorm2d(2 * layers)
+        self.around = nn.Conv2d(2 * layers, HIDDEN, 3, padding=1, padding_mode="replicate")
+        self.each = nn.Conv2d(HIDDEN, 1, 1)
+
+    def forward(self, residuals: Tensor) -> Tensor:
+        """b l h w residuals on one grid -> b h w in (0, 1)."""
+        mean = residuals.mean(dim=(2, 3), keepdim=True).expand_as(residuals)
+        seen = self.norm(torch.cat([residuals, residuals - mean], dim=1))
+        hidden = self.around(seen).relu()
+        probabilities: Tensor = self.each(hidden).sigmoid()[:, 0]
+        return probabilities
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from inctrl.files.tensors import refuse_faults
+from inctrl.files.tensors import differences, refuse_faults
 
 PREFIX = "lora."
 """Of the tensors' names in the weights file, which holds the adapter's module too."""
@@ -78,20 +78,11 @@ def unpack(
 
     InvalidFile that lists what is missing, mis-shaped or left over for this tower.
     """
-    wanted = shape.tensors_for(tower)
-    given = {n.removeprefix(PREFIX): t for n, t in stored.items() if n.startswith(PREFIX)}
-    absent = [t for t in shape.targets if f"{t}.lora_A.weight" not in wanted]
-    missing = [f"{PREFIX}{name}" for name in wanted if name not in given]
-    faults = {
-        "targets that the image tower lacks": absent,
-        "missing": missing,
-        "mis-shaped": [
-            f"{PREFIX}{name} {tuple(given[name].shape)}, wanted {wants}"
-            for name, wants in wanted.items()
-            if name in given and given[name].shape != wants
-        ],
-        "unknown": [f"{PREFIX}{name}" for name in given if name not in wanted],
-    }
+    shapes = shape.tensors_for(tower)
+    given = {name: tensor for name, tensor in stored.items() if name.startswith(PREFIX)}
+    absent = [t for t in shape.targets if f"{t}.lora_A.weight" not in shapes]
+    wanted = {f"{PREFIX}{name}": size for name, size in shapes.items()}
+    faults = {"targets that the image tower lacks": absent, **differences(wanted, given)}
     refuse_faults(faults, source)
-    others = {name: tensor for name, tensor in stored.items() if not name.startswith(PREFIX)}
-    return Lora(shape, given), others
+    others = {name: tensor for name, tensor in stored.items() if name not in given}
+    return Lora(shape, {n.removeprefix(PREFIX): t for n, t in given.items()}), others

@@ -62,8 +62,13 @@ def load_backbone(
     # Imported on demand: each brings a model library of its own, seconds of start-up time.
     _import_compiler()
     module = importlib.import_module(loader.module)
+    weights = importlib.import_module("inctrl.backbones.weights")
     backbone: Backbone = module.load(
-        spec, image_size=image_size, layers=layers, device=device, allow_network=allow_network
+        spec,
+        image_size=image_size,
+        layers=layers,
+        device=weights.resolved_device(device),
+        allow_network=allow_network,
     )
     return backbone
 

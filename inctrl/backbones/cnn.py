@@ -5,7 +5,7 @@ WEIGHTS is a local file (`.safetensors` or a plain state dict) or a weight tag o
 only where the network is allowed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,17 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.segments import segments
-from inctrl.backbones.weights import pick_layers, resolved_device, wanted
+from inctrl.backbones.weights import fingerprint, pick_layers, wanted
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly, read_state
-from inctrl.images import Image
-from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import unknown
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
 DEFAULT_STRIDES = ("stride8", "stride16")
 """PatchCore's two stages (Roth et al., CVPR 2022): layer2 and layer3 of a ResNet."""
+CLOSE = 1e-4
+"""Maps of a tower and of its parts in turn differ by no more, where it is a chain of them."""
 
 
 class ConvBackbone:
@@ -59,12 +57,6 @@ class ConvBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:
@@ -119,7 +111,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,
 ) -> ConvBackbone:
     """`spec` is what follows `cnn:`."""
@@ -142,14 +134,14 @@ def load(
         tagged = f"{architecture}.{weights}"
         if weights not in tags:
             raise unknown(weights, tags, f"weight tag of {architecture}")
-        with wanted(f"cnn:{spec}", f"the weights {tagged!r} of timm", allow_network):
-            if not allow_network and not timm.get_pretrained_cfg(tagged).hf_hub_id:
-                raise FileNotFoundError("published outside the hub")  # timm would fetch its URL
+        on_hub = bool(timm.get_pretrained_cfg(tagged).hf_hub_id)
+        what = f"the weights {tagged!r} of timm"
+        with wanted(f"cnn:{spec}", what, allow_network, on_hub=on_hub):
             model = timm.create_model(tagged, pretrained=True)
     if not hasattr(model, "forward_intermediates"):
         raise UsageError(f"timm's {architecture!r} does not give intermediate features")
     preprocessing = preprocessing_of(model, image_size)
-    return ConvBackbone(f"cnn:{spec}", model, preprocessing, layers, resolved_device(device))
+    return ConvBackbone(f"cnn:{spec}", model, preprocessing, layers, device)
 
 
 def preprocessing_of(model: Any, image_size: int | None) -> Preprocessing:
@@ -163,3 +155,58 @@ def preprocessing_of(model: Any, image_size: int | None) -> Preprocessing:
         resample=config["interpolation"],
         short=int(trained / config["crop_pct"]) if image_size in (None, trained) else 0,
     )
+
+
+def segments(model: Any, indices: Sequence[int], size: int) -> tuple[nn.Module, ...] | None:
+    """The parts that in turn bring pixels b 3 S S to the maps b d h w of some stages.
+
+    None where the model is no chain of its modules. Whether it is one cannot be read off it, so
+    the parts are run on a pattern of side `size` and compared with the model.
+
+    indices   of `feature_info`, rising
+    """
+    parts = _cut(model, [model.feature_info[i]["module"] for i in indices])
+    return parts if parts and _agree(parts, model, indices, size) else None
+
+
+def _cut(model: nn.Module, ends: Sequence[str]) -> tuple[nn.Module, ...] | None:
+    """The modules in their order, cut behind those at the paths `ends`; None if one is missing."""
+    parts, wanted = [nn.Sequential()], list(ends)
+    for path, module in _chain(model, "", ends):
+        if not wanted:
+            break
+        parts[-1].append(module)
+        if path == wanted[0]:
+            wanted.pop(0)
+            parts.append(nn.Sequential())
+    return None if wanted else tuple(parts[: len(ends)])
+
+
+def _chain(model: nn.Module, prefix: str, ends: Sequence[str]) -> Iterator[tuple[str, nn.Module]]:
+    """Children with their paths, taken apart only where an end lies inside of them."""
+    for name, child in model.named_children():
+        path = f"{prefix}{name}"
+        if any(end.startswith(f"{path}.") for end in ends):
+            yield from _chain(child, f"{path}.", ends)
+        else:
+            yield path, child
+
+
+@torch.inference_mode()
+def _agree(parts: Sequence[nn.Module], model: Any, indices: Sequence[int], size: int) -> bool:
+    maps = _pattern(size).to(next(model.parameters()))
+    _, expected = model.forward_intermediates(maps, indices=list(indices))
+    for part, target in zip(parts, expected, strict=True):
+        try:
+            maps = part(maps)
+        except (TypeError, ValueError, RuntimeError, NotImplementedError):
+            return False  # a module that takes something else than the map before it
+        if maps.shape != target.shape or not torch.allclose(maps, target, CLOSE, CLOSE):
+            return False
+    return True
+
+
+def _pattern(size: int) -> Tensor:
+    """1 3 S S: smooth, and different in every channel."""
+    ramp = torch.linspace(-1, 1, size).expand(size, size)
+    return torch.stack([ramp, ramp.T, (9 * ramp * ramp.T).sin()])[None]

@@ -52,18 +52,14 @@ def encode(
     Memory for pixels is bounded by `batch`; equal images are encoded once.
     """
     keys = [_key(image, backbone, fit) for image in images]
-    found: dict[str, Features] = {}
-    if cache:
-        for key in dict.fromkeys(keys):
-            remembered = cache.read(key)
-            if remembered is not None:
-                found[key] = remembered
+    kept = {key: cache.read(key) for key in dict.fromkeys(keys)} if cache else {}
+    found = {key: features for key, features in kept.items() if features is not None}
     if tally:
         tally.recall(found)
     missing = [(k, im) for k, im in dict(zip(keys, images, strict=True)).items() if k not in found]
     for start in range(0, len(missing), batch):
         part, started = missing[start : start + batch], time.perf_counter()
-        features = backbone.encode_images(backbone.preprocess([im for _, im in part], fit))
+        features = backbone.encode_images(backbone.preprocessing([im for _, im in part], fit))
         features = features.cpu()
         if tally:
             tally.encode((key for key, _ in part), time.perf_counter() - started)

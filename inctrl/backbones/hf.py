@@ -16,23 +16,20 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import (
+    TEXT_BATCH,
     default_blocks,
+    fingerprint,
     pick_layers,
-    resolved_device,
+    refuse_size,
     wanted,
 )
 from inctrl.errors import InvalidFile, MissingModel, UsageError
 from inctrl.files.tensors import matters, refuse_faults
-from inctrl.images import Image
-from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import lookup
-from inctrl.types import Features, Fit
+from inctrl.types import Features
 
-TEXT_BATCH = 64
-"""Sentences encoded at once; bounds the memory of a long prompt bank."""
 VOLATILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 """Entries of a configuration that say nothing of the features."""
 HEADS = ("classifier.",)
@@ -101,12 +98,6 @@ class HfBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:
@@ -195,7 +186,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,
 ) -> HfBackbone:
     """`spec` is what follows `hf:`."""
@@ -209,15 +200,10 @@ def load(
     preprocessing = preprocessing_of(processor, image_size, name)
     model = _load_model(hub)
     patch = getattr(model.config, "vision_config", model.config).patch_size
-    if image_size and image_size % patch:
-        raise UsageError(
-            f"image size {image_size} does not fit {name!r}; use a multiple of {patch}"
-        )
+    refuse_size(image_size, patch, name)
     kept = {key: value for key, value in stored.items() if key not in VOLATILE}
     architecture = json.dumps(kept, sort_keys=True)
-    return HfBackbone(
-        name, model, preprocessing, layers, resolved_device(device), architecture, hub
-    )
+    return HfBackbone(name, model, preprocessing, layers, device, architecture, hub)
 
 
 def preprocessing_of(processor: Any, image_size: int | None, name: str) -> Preprocessing:

@@ -15,7 +15,6 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from inctrl.backbones.cnn import DEFAULT_STRIDES
-from inctrl.backbones.fingerprint import fingerprint
 from inctrl.backbones.openclip_context import (
     encode_prompts,
     prompts_of,
@@ -24,24 +23,22 @@ from inctrl.backbones.openclip_context import (
 )
 from inctrl.backbones.openclip_source import Source, adapted, build, locate
 from inctrl.backbones.openclip_windows import encode_windows, refuse_windowless
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.backbones.weights import (
+    TEXT_BATCH,
     default_blocks,
+    fingerprint,
     pick_layers,
-    resolved_device,
+    refuse_size,
     wanted,
 )
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly
-from inctrl.images import Image
-from inctrl.maths.geometry import View
 from inctrl.maths.placement import Position
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 LAST, NORMALISED = "last", "ln_post"
 """Other names for the last layer: as it is, and after the tower's final norm."""
-TEXT_BATCH = 64
-"""Sentences encoded at once; bounds the memory of a long prompt bank."""
 
 
 class OpenClipBackbone:
@@ -80,12 +77,6 @@ class OpenClipBackbone:
     @property
     def image_size(self) -> int:
         return self.preprocessing.size
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     @property
     def image_tower(self) -> nn.Module:
@@ -154,7 +145,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,
 ) -> OpenClipBackbone:
     """`spec` is what follows `openclip:`."""
@@ -170,7 +161,7 @@ def load(
         model,
         preprocessing_of(source, _side(model.visual.image_size, source.name)),
         layers,
-        resolved_device(device),
+        device,
         allow_network,
     )
     if image_size:
@@ -229,8 +220,7 @@ def _resize(visual: Any, size: int, name: str) -> None:
     """Set a tower to another image size; UsageError where that would cut patches."""
     embedding = getattr(getattr(visual, "trunk", visual), "patch_embed", visual)
     patch = getattr(embedding, "patch_size", (1, 1))[0]
-    if size % patch:
-        raise UsageError(f"image size {size} does not fit {name!r}; give a multiple of {patch}")
+    refuse_size(size, patch, name)
     if isinstance(visual, TimmModel):  # the others are built at the size
         visual.set_input_size(size)
 

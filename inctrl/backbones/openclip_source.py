@@ -136,9 +136,7 @@ def _by_name(spec: str, allow_network: bool) -> Source:
     if published.get("quick_gelu"):  # the weights know better than the architecture's plain name
         config["quick_gelu"] = True
     what = f"the weights {weights!r} of {model} ({published.get('hf_hub')})"
-    with wanted(name, what, allow_network):
-        if not allow_network and not published.get("hf_hub"):
-            raise FileNotFoundError("published outside the hub")  # open_clip would fetch its URL
+    with wanted(name, what, allow_network, on_hub=bool(published.get("hf_hub"))):
         file = Path(open_clip.download_pretrained(published))
     return Source(name, model, config, merge_preprocess_dict(PreprocessCfg(), published), file)
 

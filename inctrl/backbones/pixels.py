@@ -8,13 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inctrl.backbones.fingerprint import fingerprint
-from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.weights import pick_layers, resolved_device
+from inctrl.backbones.weights import fingerprint, pick_layers
 from inctrl.errors import UsageError
-from inctrl.images import Image
-from inctrl.maths.geometry import View
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 IMAGE_SIZE = 256
 LAYERS = ("pixels",)
@@ -36,12 +33,6 @@ class PixelBackbone:
     def image_size(self) -> int:
         return self.preprocessing.size
 
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
-
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Features:
         """pixels b 3 S S -> patches b S S 3 in [0, 1], image b 3: the mean colour."""
@@ -57,11 +48,11 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,  # noqa: ARG001  one signature for all loaders; nothing is ever fetched
 ) -> PixelBackbone:
     """`spec` is empty: there are no weights to name."""
     if spec:
         raise UsageError(f"backbone 'pixels' has no weights; leave out {':' + spec!r}")
     pick_layers(layers, LAYERS, LAYERS, "pixels")
-    return PixelBackbone(image_size or IMAGE_SIZE, resolved_device(device))
+    return PixelBackbone(image_size or IMAGE_SIZE, device)

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
-from inctrl.images import Image
-from inctrl.maths.geometry import View
-from inctrl.protocols import Backbone
-from inctrl.types import Features, Fit
+from inctrl.errors import UsageError
+from inctrl.preprocessing import Preprocessing
+from inctrl.protocols import Backbone, GivesWindows
+from inctrl.types import Features
 
 
 class RewiredBackbone:
@@ -23,8 +24,8 @@ class RewiredBackbone:
     ) -> None:
         self._backbone = backbone
         self._encode = encode
-        told = f"{backbone.fingerprint} {wiring}"
-        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
+        identity = f"{backbone.fingerprint} {wiring}"
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
 
     @property
     def name(self) -> str:
@@ -42,14 +43,28 @@ class RewiredBackbone:
     def has_text(self) -> bool:
         return self._backbone.has_text
 
-    def view(self, image: Image, fit: Fit) -> View:
-        return self._backbone.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self._backbone.preprocess(images, fit)
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._backbone.preprocessing
 
     def encode_images(self, pixels: Tensor) -> Features:
         return self._encode(pixels)
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:
         return self._backbone.encode_text(sentences)
+
+
+def windowed(backbone: Backbone, sizes: Sequence[int]) -> RewiredBackbone:
+    """The backbone, whose features hold the windows of some sizes too."""
+    if not isinstance(backbone, GivesWindows):
+        raise UsageError(
+            f"backbone {backbone.name!r} cannot look through windows; use 'tiny' or a vision "
+            "transformer of openclip:"
+        )
+    eyes: GivesWindows = backbone
+
+    def encode(pixels: Tensor) -> Features:
+        features = backbone.encode_images(pixels)
+        return replace(features, windows=eyes.encode_windows(pixels, sizes))
+
+    return RewiredBackbone(backbone, encode, f"windows {tuple(sizes)}")

@@ -1,17 +1,23 @@
-"""What every loader of weights needs: layers by name, devices, offline errors."""
+"""What every loader of weights needs: layers by name, devices, offline errors, fingerprints."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import huggingface_hub.constants as hub
 import torch
+from torch import Tensor
 
 from inctrl.errors import InctrlError, MissingModel, UsageError
+from inctrl.files.tensors import hash_tensors, matters
+from inctrl.preprocessing import Preprocessing
 from inctrl.registry import unknown
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+TEXT_BATCH = 64
+"""Sentences encoded at once; bounds the memory of a long prompt bank."""
 DEFAULT_TWELFTHS = (7, 9, 11)
 """InCTRL's taps (Zhu and Pang, CVPR 2024) in twelfths of the depth: blocks 7, 9 and 11 of 12."""
 
@@ -27,6 +33,15 @@ def resolved_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used ({reason}); try 'cpu'") from None
     return chosen
+
+
+def refuse_size(size: int | None, patch: int, backbone: str, *, least: int = 0) -> None:
+    """UsageError where a chosen image size would cut patches, or is too small."""
+    if size and (size % patch or size < least):
+        smallest = f" from {least} on" if least else ""
+        raise UsageError(
+            f"image size {size} does not fit {backbone!r}; give a multiple of {patch}{smallest}"
+        )
 
 
 def pick_layers(
@@ -52,10 +67,13 @@ def default_blocks(depth: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def wanted(spec: str, what: str, allow_network: bool, where: Path | None = None) -> Iterator[None]:
+def wanted(
+    spec: str, what: str, allow_network: bool, where: Path | None = None, *, on_hub: bool = True
+) -> Iterator[None]:
     """Load through a hub client, offline unless allowed; a miss becomes one clear line.
 
     where    the folder that is looked into; default: the local Hugging Face cache
+    on_hub   false for weights published elsewhere, which a client would fetch whatever its switch
     """
     before = {name: os.environ.get(name) for name in OFFLINE}
     was_offline = hub.HF_HUB_OFFLINE
@@ -64,6 +82,8 @@ def wanted(spec: str, what: str, allow_network: bool, where: Path | None = None)
         hub.HF_HUB_OFFLINE = True
         os.environ.update(OFFLINE)
     try:
+        if not on_hub and not allow_network:
+            raise FileNotFoundError("published outside the hub")
         yield
     except InctrlError:
         raise
@@ -83,3 +103,18 @@ def wanted(spec: str, what: str, allow_network: bool, where: Path | None = None)
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def fingerprint(
+    weights: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    layers: Sequence[str],
+    architecture: str,
+) -> str:
+    """sha256 over weights (names, types, shapes, bytes), preprocessing, layers and architecture.
+
+    architecture   what the weights do not show: activation, number of heads, padding
+    """
+    digest = hashlib.sha256(repr((preprocessing, tuple(layers), architecture)).encode())
+    hash_tensors(digest, {name: weights[name] for name in filter(matters, weights)})
+    return digest.hexdigest()

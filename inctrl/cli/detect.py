@@ -180,8 +180,8 @@ def _made_with(folder: Path) -> dict[str, Any]:
 
 
 def _normals(args: argparse.Namespace) -> "Iterable[Input]":
-    from inctrl.data.fewshot import read_fewshot_list
     from inctrl.data.folders import expand
+    from inctrl.data.sources.released import read_fewshot_list
 
     for path in expand(args.normal or [], recursive=args.recursive):
         if path.suffix == ".pt":

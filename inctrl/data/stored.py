@@ -86,9 +86,9 @@ def _part(file: Path, start: int, size: int) -> bytes:
     if file.suffix == ".gz":
         return contents(file)[start : start + size]
     try:
-        with file.open("rb") as opened:
-            opened.seek(start)
-            return opened.read(size)
+        with file.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(size)
     except OSError as error:
         raise MissingData(f"{str(file)!r} cannot be read ({error}); download it again") from None
 

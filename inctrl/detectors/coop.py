@@ -15,21 +15,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from inctrl.errors import UsageError
-from inctrl.maths.neighbours import unit
+from inctrl.maths.similarity import anomalous_probability
 from inctrl.types import Features, Item, Options, Prediction
-
-ANOMALOUS = 1
-"""Place of the anomalous class."""
-
-
-def class_logits(tokens: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
-    """Cosines of images and classes, divided by the temperature (CoOp, equation 1).
-
-    tokens      b e        any length
-    prototypes  (b) c e    unit length; those of one item for all, or of each image's own item
-    returns     b c
-    """
-    return (prototypes @ unit(tokens)[..., None]).squeeze(-1) / temperature
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +53,7 @@ class CoOp:
         return CoOpContext(item.prototypes)
 
     def score(self, queries: Features, context: CoOpContext) -> Prediction:
-        logits = class_logits(queries.image, context.prototypes, self._temperature)
-        score = logits.softmax(dim=-1)[:, ANOMALOUS]
+        score = anomalous_probability(queries.image, context.prototypes, self._temperature)
         return Prediction(score=score, anomaly_map=score[:, None, None])
 
     def pack(self, context: CoOpContext) -> dict[str, Tensor]:

@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from inctrl.detectors.options import refuse_outside
 from inctrl.errors import UsageError
 from inctrl.files.tensors import pack_layers, unpack_layers
-from inctrl.maths.aggregate import top_mean
-from inctrl.maths.grids import mean_map
+from inctrl.maths.grids import mean_map, top_mean
 from inctrl.maths.neighbours import nearest_patch, unit
-from inctrl.maths.prior import informed, trust
 from inctrl.maths.residuals import patch_residuals
-from inctrl.maths.similarity import anomalous_probability
+from inctrl.maths.similarity import anomalous_probability, informed, trust
 from inctrl.types import Features, Item, Match, Options, Prediction
 
 
@@ -44,13 +43,11 @@ class InContextOptions:
     text_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.top_share <= 1:
-            raise UsageError(f"option top_share={self.top_share:g} is not in (0, 1]")
+        refuse_outside("top_share", self.top_share, 0, 1, open_low=True)
         for name in ("image_weight", "position_weight", "reverse_weight"):
             if not 0 <= getattr(self, name) < 1000:
                 raise UsageError(f"option {name}={getattr(self, name):g} is not in [0, 1000)")
-        if not 0 <= self.text_weight <= 1:
-            raise UsageError(f"option text_weight={self.text_weight:g} is not in [0, 1]")
+        refuse_outside("text_weight", self.text_weight, 0, 1)
 
 
 TEMPERATURE = 0.02

@@ -17,9 +17,8 @@ from inctrl.detectors.options import refuse_unlisted
 from inctrl.errors import ContextMismatch
 from inctrl.files.tensors import pack_layers, unpack_layers
 from inctrl.maths.grids import mean_map, on_one_grid
-from inctrl.maths.grouping import released_grouping
 from inctrl.maths.neighbours import nearest_patch, unit
-from inctrl.maths.residuals import patch_residuals
+from inctrl.maths.residuals import patch_residuals, released_grouping
 from inctrl.maths.similarity import anomalous_probability
 from inctrl.types import Features, Item, Match, Options, Prediction
 

@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from inctrl.detectors.options import refuse_outside
-from inctrl.maths.gaussian import Gaussians, fit_gaussians, mahalanobis
+from inctrl.maths.gaussian import Gaussians, distance_map, fit_gaussians
 from inctrl.maths.grids import repeat_concat
-from inctrl.maths.smoothing import pixel_map
 from inctrl.types import Features, Item, Options, Prediction
 
 SEED = 1024
@@ -67,10 +66,7 @@ class PaDiM:
         return fit_gaussians(vectors.flatten(1, 2), self._options.eps)
 
     def score(self, queries: Features, context: Gaussians) -> Prediction:
-        vectors = self._embed(queries)
-        distances = mahalanobis(vectors.flatten(1, 2), context)
-        grid = vectors.shape[1:3]
-        anomaly_map = pixel_map(distances.unflatten(1, grid), self._options.map_size)
+        anomaly_map = distance_map(self._embed(queries), context, self._options.map_size)
         return Prediction(anomaly_map.flatten(1).amax(dim=1), anomaly_map)
 
     def pack(self, context: Gaussians) -> dict[str, Tensor]:

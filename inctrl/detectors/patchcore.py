@@ -153,7 +153,7 @@ class PatchCore:
             return pixel_map(distances, longest)
         size = pixel_size(distances.shape[1:], longest)
         pixels = F.interpolate(distances[:, None], size, mode="nearest")
-        return smooth(pixels[:, 0], SIGMA * longest, border="mirror")
+        return smooth(pixels[:, 0], SIGMA * longest, edge="mirror")
 
 
 def adaptive(layers: tuple[Tensor, ...], patch: int, stage_channels: int, channels: int) -> Tensor:

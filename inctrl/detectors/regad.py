@@ -25,9 +25,8 @@ from torch import Tensor
 from inctrl.detectors.options import refuse_outside
 from inctrl.errors import UsageError
 from inctrl.images import Image, open_image
-from inctrl.maths.gaussian import Gaussians, fit_gaussians, mahalanobis
+from inctrl.maths.gaussian import Gaussians, distance_map, fit_gaussians
 from inctrl.maths.grids import repeat_concat
-from inctrl.maths.smoothing import pixel_map
 from inctrl.maths.warps import altered
 from inctrl.types import Features, Item, Options, Prediction
 
@@ -90,10 +89,7 @@ class RegAD:
         return fit_gaussians(samples, self._options.eps, torch.float32)
 
     def score(self, queries: Features, context: Gaussians) -> Prediction:
-        vectors = repeat_concat(queries.patches)
-        distances = mahalanobis(vectors.flatten(1, 2), context)
-        grid = vectors.shape[1:3]
-        anomaly_map = pixel_map(distances.unflatten(1, grid), self._options.map_size)
+        anomaly_map = distance_map(repeat_concat(queries.patches), context, self._options.map_size)
         return Prediction(anomaly_map.flatten(1).amax(dim=1), anomaly_map)
 
     def pack(self, context: Gaussians) -> dict[str, Tensor]:

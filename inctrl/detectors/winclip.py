@@ -55,12 +55,12 @@ class WinCLIPOptions:
     fusion: str = "mean"
 
     def __post_init__(self) -> None:
-        refuse_outside("temperature", self.temperature, 1e-4, 100, open_low=False)
+        refuse_outside("temperature", self.temperature, 1e-4, 100)
         refuse_unlisted("prototypes", self.prototypes, ("normalised", "raw"))
         refuse_unlisted("fusion", self.fusion, ("mean", "sum"))
         if not self.sizes or min(self.sizes) < 1:
             raise UsageError(f"option scales={self.scales!r} is not a list of sizes such as 2,3")
-        refuse_outside("stride", self.stride, 1, min(self.sizes), open_low=False)
+        refuse_outside("stride", self.stride, 1, min(self.sizes))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -75,31 +75,37 @@ def load_exactly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
     Raises InvalidFile that lists what is missing, mis-shaped or left over; entries that no
     feature depends on (`logit_scale`) may be absent.
     """
-    own = model.state_dict()
+    own = {n: tuple(tensor.shape) for n, tensor in model.state_dict().items() if matters(n)}
     given = {name: tensor for name, tensor in state.items() if matters(name)}
-    faults = {
-        "missing": [name for name in own if name not in given and matters(name)],
-        "mis-shaped": [
-            f"{name} {tuple(given[name].shape)}, wanted {tuple(tensor.shape)}"
-            for name, tensor in own.items()
-            if name in given and given[name].shape != tensor.shape
-        ],
-        "unknown": [name for name in given if name not in own],
-    }
-    refuse_faults(faults, source)
+    refuse_faults(differences(own, given), source)
     model.load_state_dict(given, strict=False)
+
+
+def differences(
+    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]
+) -> dict[str, list[str]]:
+    """The tensors that do not fit the wanted names and shapes, by kind of fault."""
+    return {
+        "missing": [name for name in wanted if name not in given],
+        "mis-shaped": [
+            f"{name} {tuple(given[name].shape)}, wanted {shape}"
+            for name, shape in wanted.items()
+            if name in given and tuple(given[name].shape) != shape
+        ],
+        "unknown": [name for name in given if name not in wanted],
+    }
 
 
 def refuse_faults(faults: Mapping[str, Sequence[str]], source: str) -> None:
     """InvalidFile where any kind of fault has keys: a few of each, and how many there are."""
-    told = [
+    found = [
         f"{len(keys)} {kind} ({', '.join(keys[:FEW])}{', ...' if len(keys) > FEW else ''})"
         for kind, keys in faults.items()
         if keys
     ]
-    if told:
+    if found:
         raise InvalidFile(
-            f"{source!r} does not fit the model: {'; '.join(told)}; give the weights of this model"
+            f"{source!r} does not fit the model: {'; '.join(found)}; give the weights of this model"
         )
 
 

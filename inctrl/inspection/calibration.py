@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from inctrl.maths.aggregate import top_mean
+from inctrl.maths.grids import top_mean
 from inctrl.maths.limits import (
     limit_below,
     outliers,

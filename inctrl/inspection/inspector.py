@@ -25,7 +25,7 @@ from inctrl.backbones.aligned import aligned
 from inctrl.backbones.cache import Remembers, open_cache
 from inctrl.backbones.features import Tally, encode
 from inctrl.backbones.lowrank import lowrank
-from inctrl.backbones.windowed import windowed
+from inctrl.backbones.rewired import windowed
 from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.images import Image, Window
@@ -169,7 +169,7 @@ class Inspector:
 
     def view(self, image: Image) -> View:
         """Where in an image the backbone looks."""
-        return self.backbone.view(image, self.fit_mode)
+        return self.backbone.preprocessing.view(image, self.fit_mode)
 
     def describe(self, item: str) -> Item:
         """The item, with its text prototypes if detector and backbone use text."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inctrl.maths.smoothing import pixel_map
+
 BLOCK = 2**21
 """Numbers held at a time while distances are computed: bounds the memory whatever the grid is."""
 
@@ -80,6 +82,12 @@ def mahalanobis(query: Tensor, gaussians: Gaussians) -> Tensor:
         strict=True,
     )
     return torch.cat([_distances(x, mu, w, gaussians.eps) for x, mu, w in blocks], dim=1)
+
+
+def distance_map(vectors: Tensor, gaussians: Gaussians, longest: int) -> Tensor:
+    """b h w d -> b H W: distances upsampled to a longer side of `longest`, and smoothed."""
+    distances = mahalanobis(vectors.flatten(1, 2), gaussians)
+    return pixel_map(distances.unflatten(1, vectors.shape[1:3]), longest)
 
 
 def _distances(query: Tensor, mean: Tensor, whiten: Tensor, eps: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bringing maps of several layers onto one grid."""
+"""Maps of several layers on one grid, and the highest values of a map as one number."""
 
 from collections.abc import Sequence
 
@@ -43,3 +43,15 @@ def _repeat(layer: Tensor, rows: int, columns: int) -> Tensor:
     down = torch.arange(rows, device=layer.device) * height // rows
     across = torch.arange(columns, device=layer.device) * width // columns
     return layer[:, down][:, :, across]
+
+
+def top_mean(values: Tensor, share: float) -> Tensor:
+    """Mean of the highest `share` of the last axis, of one value at least.
+
+    values   ... n
+    share    in (0, 1]
+    returns  ...
+    """
+    n = values.shape[-1]
+    count = min(n, max(1, round(share * n)))
+    return values.topk(count, dim=-1).values.mean(dim=-1)

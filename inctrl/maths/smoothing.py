@@ -9,22 +9,20 @@ from torch import Tensor
 
 from inctrl.maths.grids import resize_map
 
-Border = Literal["symmetric", "mirror"]
+Edge = Literal["symmetric", "mirror"]
 TRUNCATE = 4.0
 """Standard deviations after which the kernel ends, as in scipy.ndimage."""
-
-
 SIGMA = 4 / 224
 """Standard deviation as a share of the longer side: 4 pixels at 224 in all CNN methods."""
 
 
-def smooth(maps: Tensor, sigma: float, border: Border = "symmetric") -> Tensor:
+def smooth(maps: Tensor, sigma: float, edge: Edge = "symmetric") -> Tensor:
     """b h w -> b h w, convolved with a Gaussian of standard deviation `sigma`, in cells.
 
-    border   "symmetric" repeats the edge (d c b a | a b c d | d c b a, SciPy's `reflect`);
+    edge     "symmetric" repeats the edge (d c b a | a b c d | d c b a, SciPy's `reflect`);
              "mirror" does not (d c b | a b c d | c b a)
     """
-    rows, columns = (_blur(n, sigma, border).to(maps) for n in maps.shape[-2:])
+    rows, columns = (_blur(n, sigma, edge).to(maps) for n in maps.shape[-2:])
     return rows @ maps @ columns.T
 
 
@@ -47,17 +45,17 @@ def cell_at(pixel: tuple[int, int], grid: tuple[int, int], longest: int) -> tupl
 
 
 @lru_cache(maxsize=32)
-def _blur(n: int, sigma: float, border: Border) -> Tensor:
-    """n n: a row holds the weights of all cells in one smoothed cell, borders folded in.
+def _blur(n: int, sigma: float, edge: Edge) -> Tensor:
+    """n n: a row holds the weights of all cells in one smoothed cell, edges folded in.
 
-    As a matrix a convolution has no border case, however small the map is.
+    As a matrix a convolution has no edge case, however small the map is.
     """
     radius = int(TRUNCATE * sigma + 0.5)
     offsets = torch.arange(-radius, radius + 1)
     kernel = torch.exp(-offsets.double().square() / (2 * sigma**2))
     kernel /= kernel.sum()
     reached = torch.arange(n)[:, None] + offsets
-    if border == "symmetric":
+    if edge == "symmetric":
         reached = reached % (2 * n)
         cells = torch.where(reached < n, reached, 2 * n - 1 - reached)
     else:

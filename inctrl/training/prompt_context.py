@@ -16,12 +16,11 @@ from torch.nn import functional as F
 
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.data.categories import Category
-from inctrl.detectors.coop import class_logits
 from inctrl.errors import UsageError
 from inctrl.inspection.inspector import Inspector
 from inctrl.maths.neighbours import unit
 from inctrl.maths.placement import Position
-from inctrl.maths.similarity import TEMPERATURE
+from inctrl.maths.similarity import TEMPERATURE, class_logits
 from inctrl.prompting import STATES, encode_states, taking_context
 from inctrl.protocols import Backbone
 

@@ -78,7 +78,7 @@ def first_maps(backbone: Backbone, data: Category, fit: Fit) -> Tensor:
         for start in range(0, len(data.train), READ)
     )
     return torch.cat(
-        [first(backbone.preprocess(part, fit).to(stages.device)).cpu() for part in images]
+        [first(backbone.preprocessing(part, fit).to(stages.device)).cpu() for part in images]
     )
 
 

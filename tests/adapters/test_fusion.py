@@ -1,12 +1,11 @@
 import torch
 from torch.nn import functional as F
 
-from inctrl.adapters.bottleneck import Bottleneck
-from inctrl.adapters.fusion import InCTRLFusion
-from inctrl.adapters.residual_head import ResidualHead
+from inctrl.adapters.fusion import Bottleneck, InCTRLFusion, ResidualHead
 
 
 def test_the_bottleneck_is_two_matrices_and_two_relus() -> None:
+    torch.manual_seed(0)
     bottleneck, tokens = Bottleneck(8), torch.randn(3, 8)
     a, b = bottleneck.down.weight, bottleneck.up.weight
     torch.testing.assert_close(bottleneck(tokens), F.relu(F.relu(tokens @ a.T) @ b.T))
@@ -15,6 +14,7 @@ def test_the_bottleneck_is_two_matrices_and_two_relus() -> None:
 
 
 def test_the_head_normalises_after_the_relu() -> None:
+    torch.manual_seed(0)
     head = ResidualHead(6).eval()
     for norm in (head.norm1, head.norm2):
         norm.running_mean.uniform_(-1, 1)
@@ -30,6 +30,7 @@ def test_the_head_normalises_after_the_relu() -> None:
 
 
 def test_the_fused_score_is_half_of_both_and_text_counts() -> None:
+    torch.manual_seed(0)
     fusion = InCTRLFusion(8, 5).eval()
     residuals, query, shots = torch.rand(3, 5), torch.randn(3, 8), torch.randn(2, 8)
     without = fusion(residuals, query, shots, None)
@@ -42,6 +43,7 @@ def test_the_fused_score_is_half_of_both_and_text_counts() -> None:
 
 
 def test_one_set_of_shots_serves_all_queries() -> None:
+    torch.manual_seed(0)
     fusion = InCTRLFusion(8, 5).eval()
     residuals, query, shots = torch.rand(3, 5), torch.randn(3, 8), torch.randn(2, 8)
     shared = fusion(residuals, query, shots, None).final

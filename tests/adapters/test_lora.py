@@ -230,7 +230,7 @@ def test_images_are_seen_through_the_updates(adapters: dict[str, Path]) -> None:
     lora = file.open_adapter(adapters["tuned"]).fit_to(base).lora
     assert lora is not None
     image = open_image(photograph(0))
-    pixels = base.preprocess([image], "squash")
+    pixels = base.preprocessing([image], "squash")
     expected = lowrank(base, 2, 3.0, lora.tensors).encode_images(pixels)
     seen = loaded(adapters["tuned"]).encode([image])
     assert torch.equal(seen.image, expected.image)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inctrl.adapters.kinds import build_module
+from inctrl.adapters import build_module
 from inctrl.adapters.registration import Registration, SpatialTransformer
 from inctrl.errors import InvalidFile
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from inctrl.adapters.registration import Registration
 from inctrl.backbones import load_backbone
 from inctrl.backbones.aligned import aligned, staged
-from inctrl.backbones.segments import segments
+from inctrl.backbones.cnn import segments
 from inctrl.errors import UsageError
 from inctrl.maths.warps import inverse, warp
 from inctrl.protocols import Backbone
@@ -43,6 +43,7 @@ def registration(backbone: Backbone) -> Registration:
 
 def moved(backbone: Backbone) -> Registration:
     """One whose transformers warp, each image in its own way."""
+    torch.manual_seed(0)
     module = registration(backbone)
     with torch.no_grad():
         for transformer in module.transformers:

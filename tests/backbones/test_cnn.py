@@ -37,6 +37,7 @@ def saved(folder: Path, state: dict[str, torch.Tensor], name: str = "w.safetenso
 def test_patches_are_the_stages_and_the_token_is_the_pooled_vector(
     reference: torch.nn.Module, weights: Path
 ) -> None:
+    torch.manual_seed(0)
     backbone = load_backbone(f"cnn:{ARCHITECTURE}/{weights}", device="cpu")
     pixels = torch.randn(2, 3, backbone.image_size, backbone.image_size)
     with torch.no_grad():
@@ -54,12 +55,15 @@ def test_patches_are_the_stages_and_the_token_is_the_pooled_vector(
 
 
 def test_crop_is_timms_own_transform(reference: torch.nn.Module, weights: Path) -> None:
+    torch.manual_seed(0)
     backbone = load_backbone(f"cnn:{ARCHITECTURE}/{weights}", device="cpu")
     picture = (torch.rand(201, 333, 3) * 255).to(torch.uint8).numpy()
     image = open_image(picture)
     transform = create_transform(**resolve_model_data_config(reference), is_training=False)
     theirs = transform(PIL.Image.fromarray(picture))
-    torch.testing.assert_close(backbone.preprocess([image], "crop")[0], theirs, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        backbone.preprocessing([image], "crop")[0], theirs, atol=1e-6, rtol=0
+    )
 
 
 def test_a_torch_file_with_wrapper_and_prefix_reads_the_same(

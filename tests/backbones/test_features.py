@@ -16,11 +16,10 @@ from torch import Tensor
 
 from inctrl.backbones.cache import DEFAULT_LIMIT, FeatureCache, open_cache
 from inctrl.backbones.features import Tally, encode
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.errors import UsageError
 from inctrl.images import Image, open_image
-from inctrl.maths.geometry import View
-from inctrl.types import Features, Fit, concatenate
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features, concatenate
 
 
 class Counting:
@@ -32,12 +31,6 @@ class Counting:
         self.fingerprint = fingerprint
         self.calls: list[int] = []
         self.preprocessing = Preprocessing(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-    def view(self, image: Image, fit: Fit) -> View:
-        return self.preprocessing.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self.preprocessing(images, fit)
 
     def encode_images(self, pixels: Tensor) -> Features:
         self.calls.append(len(pixels))
@@ -62,7 +55,7 @@ def assert_equal(one: Features, other: Features) -> None:
 
 def test_features_come_in_the_order_of_the_images_whatever_the_batch() -> None:
     backbone, shown = Counting(), images(5)
-    direct = backbone.encode_images(backbone.preprocess(shown, "squash"))
+    direct = backbone.encode_images(backbone.preprocessing(shown, "squash"))
     backbone.calls.clear()
     assert_equal(encode(backbone, shown, batch=2), direct)
     assert backbone.calls == [2, 2, 1]
@@ -132,9 +125,9 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         entry.write_bytes(damaged)
-        remembered = cache.read(entry.stem)
-        if remembered is not None:  # the flip made no difference
-            assert_equal(remembered, direct)
+        kept = cache.read(entry.stem)
+        if kept is not None:  # the flip made no difference
+            assert_equal(kept, direct)
     assert_equal(encode(backbone, shown, cache=cache), direct)
     assert entry.read_bytes() == whole
     assert caplog.text.count("damaged") == 1

@@ -258,7 +258,7 @@ def test_preprocessing_is_the_librarys(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     backbone, picture = loaded(folders[family]), PIL.Image.fromarray(pixels)
-    ours = backbone.preprocess([open_image(pixels)], fit)
+    ours = backbone.preprocessing([open_image(pixels)], fit)
     kind = transformers.AutoImageProcessor
     processor = kind.from_pretrained(folders[family], local_files_only=True)
     theirs = processor(picture, return_tensors="pt")["pixel_values"]
@@ -310,7 +310,7 @@ def changed(folder: Path, target: Path, change: dict[str, Tensor | None]) -> Pat
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"layernorm.bias": None}, r"1 missing \(layernorm\.bias\)"),
         ({"layernorm.bias": torch.zeros(5)}, r"1 mis-shaped \(layernorm\.bias"),
@@ -318,9 +318,9 @@ def changed(folder: Path, target: Path, change: dict[str, Tensor | None]) -> Pat
     ],
 )
 def test_weights_that_do_not_fit_are_an_error_that_lists_them(
-    folders: dict[str, Path], tmp_path: Path, change: dict[str, Tensor | None], told: str
+    folders: dict[str, Path], tmp_path: Path, change: dict[str, Tensor | None], message: str
 ) -> None:
-    with pytest.raises(InvalidFile, match=told) as caught:
+    with pytest.raises(InvalidFile, match=message) as caught:
         loaded(changed(folders["dinov2"], tmp_path / "m", change))
     assert "\n" not in str(caught.value)
 
@@ -371,7 +371,7 @@ def test_other_kinds_of_models_are_refused_with_those_supported(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("spec", "error", "told"),
+    ("spec", "error", "message"),
     [
         ("", UsageError, "write hf:FOLDER or hf:HUB-NAME"),
         ("/no/such/folder", MissingModel, "no folder '/no/such/folder'"),
@@ -379,9 +379,9 @@ def test_other_kinds_of_models_are_refused_with_those_supported(tmp_path: Path) 
     ],
 )
 def test_what_is_not_there_is_told_in_one_line_without_the_network(
-    spec: str, error: type[Exception], told: str, dialled: list[object]
+    spec: str, error: type[Exception], message: str, dialled: list[object]
 ) -> None:
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=message) as caught:
         loaded(spec)
     assert "\n" not in str(caught.value)
     assert not dialled

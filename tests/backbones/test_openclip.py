@@ -186,7 +186,7 @@ def test_crop_is_open_clips_own_transform(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     transform = image_transform_v2(PreprocessCfg(size=32, **PREPROCESS), is_train=False)
-    ours = backbone.preprocess([open_image(pixels)], "crop")[0]
+    ours = backbone.preprocessing([open_image(pixels)], "crop")[0]
     assert_close(ours, transform(PIL.Image.fromarray(pixels)))
 
 
@@ -232,7 +232,7 @@ def test_an_official_inctrl_checkpoint_is_read_without_its_heads(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"visual.proj": None}, r"1 missing \(visual\.proj\)"),
         ({"visual.ln_post.bias": torch.zeros(5)}, r"1 mis-shaped \(visual\.ln_post\.bias \(5,\)"),
@@ -245,11 +245,11 @@ def test_an_official_inctrl_checkpoint_is_read_without_its_heads(
     ],
 )
 def test_weights_that_do_not_fit_are_an_error_that_lists_them(
-    reference: Any, tmp_path: Path, change: dict[str, Tensor | None], told: str
+    reference: Any, tmp_path: Path, change: dict[str, Tensor | None], message: str
 ) -> None:
     state = {**reference.state_dict(), **change}
     torch.save({k: v for k, v in state.items() if v is not None}, tmp_path / "w.pt")
-    with pytest.raises(InvalidFile, match=told) as caught:
+    with pytest.raises(InvalidFile, match=message) as caught:
         loaded(f"openclip:{MODEL}/{tmp_path / 'w.pt'}")
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "w.pt") in str(caught.value)
@@ -389,7 +389,7 @@ def test_a_hub_tokenizer_is_wanted_for_text_alone(
 
 
 @pytest.mark.parametrize(
-    ("spec", "error", "told"),
+    ("spec", "error", "message"),
     [
         ("", UsageError, "unknown open_clip model ''"),
         ("ViT-B-16-plus-24/x", UsageError, "did you mean 'ViT-B-16-plus-240'"),
@@ -401,9 +401,9 @@ def test_a_hub_tokenizer_is_wanted_for_text_alone(
     ],
 )
 def test_what_is_not_there_is_told_in_one_line_without_the_network(
-    spec: str, error: type[Exception], told: str, dialled: list[object]
+    spec: str, error: type[Exception], message: str, dialled: list[object]
 ) -> None:
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=message) as caught:
         loaded(f"openclip:{spec}")
     assert "\n" not in str(caught.value)
     assert not dialled

@@ -69,7 +69,7 @@ def says_damaged(backbone: TinyBackbone, sentences: Sequence[str]) -> torch.Tens
 
 def looks_damaged(backbone: TinyBackbone, images: Sequence[Rgb]) -> torch.Tensor:
     """a in -1..1, of each image."""
-    shown = backbone.preprocess([open_image(image) for image in images], "squash")
+    shown = backbone.preprocessing([open_image(image) for image in images], "squash")
     return backbone.encode_images(shown).image[:, MEANING] / STATE_GAIN
 
 
@@ -130,7 +130,7 @@ def test_a_batch_gives_what_its_images_give_alone(size: int) -> None:
 
 def test_black_and_white_images_have_finite_tokens(full: TinyBackbone) -> None:
     blank = [np.full((40, 60, 3), level, dtype=np.uint8) for level in (0, 255)]
-    shown = full.preprocess([open_image(image) for image in blank], "squash")
+    shown = full.preprocessing([open_image(image) for image in blank], "squash")
     assert full.encode_images(shown).image.isfinite().all()
 
 
@@ -201,7 +201,7 @@ def test_prompts_alone_tell_damaged_textures_from_clean_ones(full: TinyBackbone)
     normal, anomalous = prototypes(full, load_bank("industrial"), "fabric")
     clean = [woven(seed) for seed in range(4)]
     bad = [damage(im, "hole", np.random.default_rng(i)).rgb for i, im in enumerate(clean)]
-    shown = full.preprocess([open_image(image) for image in (*clean, *bad)], "squash")
+    shown = full.preprocessing([open_image(image) for image in (*clean, *bad)], "squash")
     contrast = full.encode_images(shown).image @ (anomalous - normal)
     assert contrast[4:].mean() > contrast[:4].mean() + 0.05
 
@@ -209,7 +209,7 @@ def test_prompts_alone_tell_damaged_textures_from_clean_ones(full: TinyBackbone)
 def test_gravel_is_called_gravel(full: TinyBackbone) -> None:
     paths = [sorted((IMAGES / kind / "normal").glob("*.png"))[:3] for kind in ("gravel", "brick")]
     shown = [open_image(path) for kind in paths for path in kind]
-    tokens = full.encode_images(full.preprocess(shown, "squash")).image[:, :MEANING]
+    tokens = full.encode_images(full.preprocessing(shown, "squash")).image[:, :MEANING]
     own = full.encode_text(["a close-up photo of gravel texture"])[:, :MEANING]
     others = [
         "a photo of a dog",

@@ -177,12 +177,12 @@ def test_files_that_do_not_fit_are_told_in_one_line(
     save_file(stored, path)
     with pytest.raises(InvalidFile) as caught:
         JointSpace.load(path)
-    told = str(caught.value)
-    assert "\n" not in told
-    assert str(path) in told
-    assert "1 missing (names)" in told
-    assert "mean (7,), wanted (2392,)" in told
-    assert "1 unknown (extra)" in told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    assert "1 missing (names)" in message
+    assert "mean (7,), wanted (2392,)" in message
+    assert "1 unknown (extra)" in message
     path.write_bytes(b"{}")
     with pytest.raises(InvalidFile, match=r"w\.safetensors.*not a readable weights file"):
         JointSpace.load(path)

@@ -73,7 +73,7 @@ def test_the_weights_tell_textures_apart(backbone: ConvBackbone) -> None:
     stripes = np.broadcast_to((rows // 6 % 2) * 200, (200, 96, 3)).astype(np.uint8)
     grain = rng.integers(0, 255, (200, 96, 3), np.uint8)
     images = [open_image(a) for a in (stripes[:96], stripes[100:196], grain[:96], grain[100:196])]
-    token = backbone.encode_images(backbone.preprocess(images, "squash")).image
+    token = backbone.encode_images(backbone.preprocessing(images, "squash")).image
     token = normalize(token, dim=-1)
     near = token @ token.T
     assert min(near[0, 1], near[2, 3]) > near[:2, 2:].max() + 0.2

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from inctrl.backbones import load_backbone
+from inctrl.backbones.rewired import windowed
 from inctrl.backbones.tiny import SHIPPED
 from inctrl.backbones.tiny.backbone import DESCRIBED, TinyBackbone
 from inctrl.backbones.tiny.joint import JointSpace
 from inctrl.backbones.tiny.text import WEIGHTS
 from inctrl.backbones.tiny.tower import load_tower
-from inctrl.backbones.windowed import windowed
 from inctrl.maths.statistics import image_statistics
 
 

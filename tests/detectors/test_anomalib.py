@@ -67,7 +67,7 @@ def pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
 
 
 def encoded(shown: PixelBackbone, images: list[Image]) -> Features:
-    return shown.encode_images(shown.preprocess(images, "squash"))
+    return shown.encode_images(shown.preprocessing(images, "squash"))
 
 
 def features(count: int, seed: int, side: int = 64) -> Features:
@@ -168,6 +168,7 @@ def test_what_a_model_does_not_take_is_refused() -> None:
 
 
 def test_features_of_a_tower_are_refused() -> None:
+    torch.manual_seed(0)
     padim = unbuilt("padim", weights="random")
     of_a_tower = FakeBackbone().encode_images(torch.rand(2, 3, 32, 32))
     with pytest.raises(UsageError, match="use the backbone 'pixels'"):

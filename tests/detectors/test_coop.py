@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes import FakeBackbone
 
-from inctrl.adapters.kinds import build_module
+from inctrl.adapters import build_module
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.cli.main import run
 from inctrl.detectors import build_detector
@@ -156,7 +156,7 @@ def test_every_option_of_the_prompts_reaches_the_adapter(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (("--exclude", "tyle"), "unknown set to exclude 'tyle'; did you mean 'tile'"),
         (("--exclude", "tile", "metal_nut"), "leaves no set"),
@@ -173,11 +173,11 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     flags: tuple[str, ...],
-    told: str,
+    message: str,
 ) -> None:
     assert train_coop(sets, tmp_path / "out", *flags) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.backbones.openclip_context import Prompts, encode_prompts
-from inctrl.detectors.coop import CoOp, class_logits
+from inctrl.detectors.coop import CoOp
 from inctrl.maths.neighbours import unit
 from inctrl.maths.placement import place
+from inctrl.maths.similarity import class_logits
 from inctrl.training import prompt_context as training
 from inctrl.types import Features, Item
 

@@ -141,4 +141,4 @@ def test_maps_as_anomalib_draws_them(oracle: Oracle) -> None:
     scores = oracle["rw_b9_patch_scores"]
     scores = scores.view(len(scores), *oracle["patch_grid"].tolist())
     pixels = F.interpolate(scores[:, None], size, mode="nearest")[:, 0]
-    close(smooth(pixels, 4, border="mirror"), oracle["rw_b9_maps"])
+    close(smooth(pixels, 4, edge="mirror"), oracle["rw_b9_maps"])

@@ -7,7 +7,7 @@ import torch
 from fakes import FakeBackbone
 from torch import Tensor
 
-from inctrl.backbones.windowed import windowed
+from inctrl.backbones.rewired import windowed
 from inctrl.detectors import build_detector
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.errors import UsageError
@@ -286,7 +286,7 @@ def test_a_packed_context_gives_the_same_scores(grid: tuple[int, int], shots: in
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"temperature": "0"}, "temperature=0 is not in"),
         ({"temperature": "nan"}, "temperature=nan is not in"),
@@ -301,8 +301,8 @@ def test_a_packed_context_gives_the_same_scores(grid: tuple[int, int], shots: in
         ({"top_share": "1"}, "unknown option of winclip 'top_share'"),
     ],
 )
-def test_options_out_of_range_are_told(options: dict[str, str], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_options_out_of_range_are_told(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         build_detector("winclip", options)
 
 

@@ -14,13 +14,12 @@ from torch import Tensor
 
 from inctrl.backbones.openclip import OpenClipBackbone
 from inctrl.backbones.openclip_source import Source
-from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.rewired import RewiredBackbone
-from inctrl.backbones.windowed import windowed
+from inctrl.backbones.rewired import RewiredBackbone, windowed
 from inctrl.detectors.winclip import WinCLIP, WinCLIPOptions
 from inctrl.maths.grids import resize_map
 from inctrl.maths.similarity import anomalous_probability
 from inctrl.maths.windows import harmonic_map, window_index
+from inctrl.preprocessing import Preprocessing
 from inctrl.prompting import both_prototypes, load_bank
 from inctrl.types import Features, Item
 

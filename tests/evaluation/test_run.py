@@ -250,7 +250,7 @@ def test_scores_that_are_no_numbers_are_a_fault(tmp_path: Path) -> None:
 def test_an_image_that_the_fit_cannot_show_fails_its_category_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inctrl.backbones.preprocess.MAX_SCALED_PIXELS", 500_000)
+    monkeypatch.setattr("inctrl.preprocessing.MAX_SCALED_PIXELS", 500_000)
     for name in ("a", "b"):
         write_set(tmp_path / "set", name)
     save(tmp_path / "set/a/test/good/09.png", np.zeros((4, 4000), dtype=np.uint8))

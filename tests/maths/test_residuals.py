@@ -2,10 +2,16 @@ import pytest
 import torch
 
 from inctrl.maths.neighbours import unit
-from inctrl.maths.residuals import elsewhere_residuals, image_residual, patch_residuals
+from inctrl.maths.residuals import (
+    elsewhere_residuals,
+    image_residual,
+    patch_residuals,
+    released_grouping,
+)
 
 
 def test_a_patch_seen_before_has_zero_residual() -> None:
+    torch.manual_seed(0)
     references = unit(torch.randn(20, 6))
     residuals = patch_residuals(references[None, 3:5], references)
     torch.testing.assert_close(residuals, torch.zeros(1, 2), atol=1e-6, rtol=0)
@@ -19,6 +25,7 @@ def test_opposite_is_one_and_orthogonal_a_half() -> None:
 
 
 def test_more_references_never_raise_a_residual() -> None:
+    torch.manual_seed(0)
     query, references = unit(torch.randn(2, 9, 5)), unit(torch.randn(30, 5))
     few, many = patch_residuals(query, references[:10]), patch_residuals(query, references)
     assert (many <= few + 1e-7).all()
@@ -69,3 +76,24 @@ def test_a_neighbour_is_not_elsewhere() -> None:
 
 def test_where_nothing_is_elsewhere_nothing_is_unlike() -> None:
     assert elsewhere_residuals(torch.ones(2, 1, 1, 3)).tolist() == [[[0.0]], [[0.0]]]
+
+
+def test_slots_hold_the_items_that_the_release_puts_there() -> None:
+    layers, b, k, n = 3, 4, 2, 5
+    query = [torch.tensor([[[100.0 * j + i]] * n for i in range(b)]) for j in range(layers)]
+    shots = [
+        torch.tensor([[[[100.0 * j + 10 * s + i]] * n for s in range(k)] for i in range(b)])
+        for j in range(layers)
+    ]
+    tokens = torch.tensor([[[10.0 * s + i] for s in range(k)] for i in range(b)])
+    new_query, new_shots, new_tokens = released_grouping(query, shots, tokens)
+    flat_shots = [(j, s, i) for j in range(layers) for s in range(k) for i in range(b)]
+    flat_tokens = [(s, i) for s in range(k) for i in range(b)]
+    for i in range(b):
+        for j in range(layers):
+            f = layers * i + j
+            assert new_query[j][i, 0, 0] == 100 * (f // b) + f % b
+            expected = [100 * a + 10 * s + q for a, s, q in flat_shots[f * k : f * k + k]]
+            assert new_shots[j][i, :, 0, 0].tolist() == expected
+        expected = [10 * s + q for s, q in flat_tokens[i * k : i * k + k]]
+        assert new_tokens[i, :, 0].tolist() == expected

@@ -71,7 +71,7 @@ def test_rows_are_those_of_the_records(
     assert found.damaged.shape == (27, VERSIONS, 86)
     tower = FakeBackbone()
     for row in (0, 9, 26):
-        features = tower.encode_images(tower.preprocess([images[row]], "squash"))
+        features = tower.encode_images(tower.preprocessing([images[row]], "squash"))
         torch.testing.assert_close(found.pooled[row], features.image[0])
         torch.testing.assert_close(found.clean[row, 0], image_statistics(features.patches)[0])
 

@@ -31,11 +31,12 @@ class Oracle(FakeBackbone):
 
     def __init__(self, see: Callable[[Image], Tensor], say: Callable[[str], Tensor]) -> None:
         super().__init__(has_text=True)
+        self.preprocessing = self.pixels
         self.see, self.say = see, say
         self.asked: list[str] = []
         self.seen: list[Image] = []
 
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:  # noqa: ARG002
+    def pixels(self, images: Sequence[Image], fit: Fit) -> Tensor:  # noqa: ARG002
         assert len(images) <= quality.BATCH
         self.seen.extend(images)
         return torch.stack([self.see(image) for image in images])

@@ -136,7 +136,7 @@ def test_gradients_are_those_of_every_image_encoded_by_itself_and_all_kept(
 
     def token_and_patches(number: Tensor) -> tuple[Tensor, ...]:
         image, _ = open_example(examples.examples[int(number)], RECIPE.seed)
-        features = tower(learner).encode_traced(inspector.backbone.preprocess([image], "squash"))
+        features = tower(learner).encode_traced(inspector.backbone.preprocessing([image], "squash"))
         return (*map(unit, features.patches), features.image)
 
     numbers = torch.cat([draw.queries, draw.shots.flatten()])

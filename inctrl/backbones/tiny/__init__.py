@@ -10,6 +10,8 @@ weights/      text tower and joint space, and the card of how they were trained
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from inctrl.backbones.tiny.backbone import DESCRIBED, TinyBackbone
 from inctrl.backbones.tiny.tower import load_tower
 
@@ -23,7 +25,7 @@ def load(
     *,
     image_size: int | None,
     layers: Sequence[str] | None,
-    device: str,
+    device: torch.device,
     allow_network: bool,  # noqa: ARG001  one signature for all loaders; nothing is ever fetched
 ) -> TinyBackbone:
     """`spec` is empty, or a folder that the training program wrote (`tiny:FOLDER`)."""

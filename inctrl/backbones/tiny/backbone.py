@@ -13,12 +13,11 @@ from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.tiny.joint import JointSpace
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower
 from inctrl.errors import MissingModel
-from inctrl.images import Image
-from inctrl.maths.geometry import View
 from inctrl.maths.placement import Position
 from inctrl.maths.statistics import image_statistics
 from inctrl.maths.windows import window_index, window_starts
-from inctrl.types import Features, Fit
+from inctrl.preprocessing import Preprocessing
+from inctrl.types import Features
 
 DESCRIBED = ("stride8", "stride16", "stride32")
 """Layers whose statistics tell the state of an image."""
@@ -47,11 +46,9 @@ class TinyBackbone:
     def device(self) -> torch.device:
         return self._tower.device
 
-    def view(self, image: Image, fit: Fit) -> View:
-        return self._tower.view(image, fit)
-
-    def preprocess(self, images: Sequence[Image], fit: Fit) -> Tensor:
-        return self._tower.preprocess(images, fit)
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._tower.preprocessing
 
     @property
     def image_tower(self) -> nn.Module:

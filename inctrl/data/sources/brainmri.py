@@ -4,9 +4,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
 from inctrl.data.folders import images_in
-from inctrl.data.sources.places import locate, spot
-from inctrl.data.sources.quarter import with_test_quarter
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
 from inctrl.data.stored import Stored
 
 # The archive holds everything twice, the second time one folder deeper.

@@ -6,8 +6,7 @@ import numpy as np
 
 from inctrl.data.categories import Category
 from inctrl.data.sources.byclass import Classes, Labelled
-from inctrl.data.sources.places import locate, spot
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, locate, spot
 from inctrl.data.stored import Record, Stored, contents
 from inctrl.errors import MissingData
 

@@ -5,9 +5,7 @@ from pathlib import Path
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import images_in
 from inctrl.data.sources import mvtec
-from inctrl.data.sources.places import spot
-from inctrl.data.sources.quarter import with_test_quarter
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, spot, with_test_quarter
 from inctrl.data.stored import Stored
 
 NORMAL = ("normal", "good")

@@ -4,9 +4,7 @@ import csv
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.sources.places import listed, locate, spot
-from inctrl.data.sources.quarter import with_test_quarter
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, listed, locate, spot, with_test_quarter
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
 

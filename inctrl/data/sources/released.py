@@ -1,4 +1,4 @@
-"""The lists of images that InCTRL's own scripts write and read."""
+"""What InCTRL's release writes and reads: lists of images, and few-shot lists."""
 
 import json
 import os
@@ -6,11 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from inctrl.data.categories import Category, Sample
 from inctrl.data.sources.source import Source
 from inctrl.data.stored import Stored
-from inctrl.errors import MissingData
+from inctrl.errors import InvalidFile, MissingData
+from inctrl.files.tensors import read_tensors
+from inctrl.images import Image, open_image
 
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 DEPTHS = ("", "*/", "*/*/")
 TREE = """
 DIR/NAME_normal.json        normal training images (or NAME_train_normal.json)
@@ -18,7 +25,7 @@ DIR/NAME_val_normal.json    normal test images; they are taken out of the traini
 DIR/NAME_val_outlier.json   anomalous test images
 or in subfolders of DIR; NAME_outlier.json is not needed
 
-Each is a list of {"image_path": ..., "target": 0 or 1, "type": CATEGORY}. Paths are told from the
+Each is a list of {"image_path": ..., "target": 0 or 1, "type": CATEGORY}. Paths start at the
 folder of the list or from one above it.
 """
 
@@ -81,16 +88,16 @@ def _rows(file: Path) -> list[object]:
 
 
 def _entry(file: Path, number: int, row: object) -> Entry:
-    told = f"{file.name}, entry {number}"
+    entry = f"{file.name}, entry {number}"
     match row:
         case {"image_path": str(path), "target": 0 | 1 as target, "type": str(type_)}:
             bases = file.resolve().parents
             image = next((base / path for base in bases if (base / path).is_file()), None)
             if image is None:
-                raise MissingData(f"{told}: there is no file {path!r} in or above its folder")
+                raise MissingData(f"{entry}: there is no file {path!r} in or above its folder")
             return Entry(image, target == 1, type_)
         case _:
-            raise MissingData(f"{told} is no image_path, target (0 or 1) and type")
+            raise MissingData(f"{entry} is no image_path, target (0 or 1) and type")
 
 
 SOURCE = Source(
@@ -102,3 +109,24 @@ SOURCE = Source(
     recognise,
     read,
 )
+
+
+def read_fewshot_list(path: Path) -> list[Image]:
+    """The k shots of a list file as images.
+
+    The file holds k tensors 3 S S that were preprocessed with CLIP's mean and standard
+    deviation. They came from 8-bit pixels, so undoing the normalisation and rounding gives those
+    pixels back exactly, and the same path as for any image leads on from here.
+    """
+    stored = read_tensors(path)
+    valid = isinstance(stored, list | tuple) and all(
+        isinstance(t, torch.Tensor) and t.ndim == 3 and t.shape[0] == 3 for t in stored
+    )
+    if not valid or not stored:
+        raise InvalidFile(f"{str(path)!r} is not a few-shot list (a list of tensors 3 S S)")
+    images = []
+    for i, tensor in enumerate(stored):
+        pixels = tensor.float().permute(1, 2, 0).numpy() * np.array(CLIP_STD) + np.array(CLIP_MEAN)
+        rgb = np.rint(pixels * 255).clip(0, 255).astype(np.uint8)
+        images.append(open_image(rgb, name=f"{path}[{i}]"))
+    return images

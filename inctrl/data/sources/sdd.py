@@ -5,9 +5,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import images_in
-from inctrl.data.sources.places import listed
-from inctrl.data.sources.quarter import with_test_quarter
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, listed, with_test_quarter
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 

@@ -1,10 +1,15 @@
-"""What is known of a data set or a format: a row of the table of sources."""
+"""A row of the table of sources, and what readers share: finding files, splitting off a test."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inctrl.data.categories import Category
+from inctrl.data.categories import Category, Sample
+from inctrl.errors import MissingData
+
+SHARE = 0.25
+SEED = 42
+"""Of the normal images that become a test, and of their draw; as InCTRL's scripts have them."""
 
 
 @dataclass(frozen=True)
@@ -25,3 +30,44 @@ class Source:
     steps: str
     recognise: Callable[[Path], bool]
     read: Callable[[Path], list[Category]]
+
+
+def spot(root: Path, places: Iterable[str], *parts: str) -> Path | None:
+    """The first folder among the places below `root` ("" is `root` itself) that holds all parts."""
+    folders = (root / place for place in places if (root / place).is_dir())
+    return next((f for f in folders if all((f / part).exists() for part in parts)), None)
+
+
+def locate(root: Path, places: Iterable[str], *parts: str) -> Path:
+    """`spot`; MissingData names the parts where no place has them all."""
+    found = spot(root, places, *parts)
+    if found is None:
+        raise MissingData(f"no folder with {' and '.join(parts)}")
+    return found
+
+
+def listed(file: Path, line: str) -> Path:
+    """The file; MissingData names it and the line that lists it, where there is none."""
+    if not file.is_file():
+        raise MissingData(f"{line}: there is no file {str(file)!r}")
+    return file
+
+
+def with_test_quarter(category: Category) -> Category:
+    """The category with a quarter of its training images as normal test images.
+
+    This is the split of InCTRL's conversion scripts. It depends on the order of the images alone,
+    and both parts keep that order. MissingData where there are fewer than two images to split.
+    """
+    from sklearn.model_selection import train_test_split  # takes a second to import
+
+    normals = category.train
+    if len(normals) < 2:
+        raise MissingData(
+            f"{category.name} has {len(normals)} normal images, at least 2 are needed"
+        )
+    kept, held = train_test_split(range(len(normals)), test_size=SHARE, random_state=SEED)
+    tested = tuple(Sample(normals[i], anomalous=False) for i in sorted(held))
+    return replace(
+        category, train=tuple(normals[i] for i in sorted(kept)), test=tested + category.test
+    )

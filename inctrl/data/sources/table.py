@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.sources.places import listed
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, listed
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
 from inctrl.registry import unknown
@@ -16,7 +15,7 @@ OPTIONAL = ("mask", "category", "item", "group", "kind")
 LABELS = {"normal": False, "0": False, "anomalous": True, "1": True}
 SPLITS = ("train", "test")
 TREE = """
-FILE.csv, with these columns in the first line, paths being told from the file's folder:
+FILE.csv, with these columns in the first line, paths starting at the file's folder:
 path       of an image
 label      normal or anomalous (or 0, 1); all of train are normal
 split      train (shots are drawn from these) or test
@@ -78,19 +77,19 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _row(path: Path, line: int, row: dict[str, str]) -> Row:
-    told = f"line {line}"
+    where = f"line {line}"
     if "" in row:
-        raise MissingData(f"{told}: more values than columns")
+        raise MissingData(f"{where}: more values than columns")
     if row["label"] not in LABELS or row["split"] not in SPLITS:
         raise MissingData(
-            f"{told}: label {row['label']!r} and split {row['split']!r} are not one of "
+            f"{where}: label {row['label']!r} and split {row['split']!r} are not one of "
             f"{', '.join(LABELS)} and one of {', '.join(SPLITS)}"
         )
     anomalous = LABELS[row["label"]]
     if anomalous and row["split"] == "train":
-        raise MissingData(f"{told}: an anomalous image in train; shots are drawn from normal ones")
-    image = Stored(listed(path.parent / row["path"], told), group=row.get("group") or None)
-    mask = row.get("mask") and Mask(Stored(listed(path.parent / row["mask"], told)))
+        raise MissingData(f"{where}: an anomalous image in train; shots are drawn from normal ones")
+    image = Stored(listed(path.parent / row["path"], where), group=row.get("group") or None)
+    mask = row.get("mask") and Mask(Stored(listed(path.parent / row["mask"], where)))
     sample = Sample(image, anomalous, row.get("kind", ""), mask or None)
     return Row(line, sample, row["split"], row.get("category") or path.stem, row.get("item", ""))
 

@@ -4,8 +4,7 @@ import csv
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.sources.places import listed
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, listed
 from inctrl.data.stored import Stored
 
 SPLIT = "split_csv/1cls.csv"

@@ -38,7 +38,7 @@ def test_a_mark_at_the_start_as_spreadsheets_write_it_is_no_column(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         (("a/9.png", "normal", "train"), "line 8: there is no file '.*a/9.png'"),
         (("a/1.png", "good", "train"), "line 8: label 'good' and split 'train' are not"),
@@ -53,11 +53,11 @@ def test_a_mark_at_the_start_as_spreadsheets_write_it_is_no_column(tmp_path: Pat
     ],
 )
 def test_a_wrong_line_is_told_with_its_number(
-    tmp_path: Path, row: tuple[str, ...], told: str
+    tmp_path: Path, row: tuple[str, ...], message: str
 ) -> None:
     file = table(tmp_path)
     lines(file, [COLUMNS, *ROWS, row])
-    with pytest.raises(MissingData, match=told):
+    with pytest.raises(MissingData, match=message):
         read_data(file)
 
 

@@ -15,10 +15,10 @@ from torchvision.transforms import (
     ToTensor,
 )
 
-from inctrl.backbones.preprocess import Preprocessing
 from inctrl.errors import UnreadableImage
 from inctrl.images import open_image
 from inctrl.maths.geometry import view_of
+from inctrl.preprocessing import Preprocessing
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CASES = ["rgb_landscape", "rgb_portrait", "gray", "rgba", "rgb_small", "rgb_exact", "palette"]

@@ -1,11 +1,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from trees import picture, released
 
 from inctrl.data.sources import read_data
-from inctrl.errors import MissingData
+from inctrl.data.sources.released import CLIP_MEAN, CLIP_STD, read_fewshot_list
+from inctrl.errors import InvalidFile, MissingData
+from inctrl.images import open_image
+from inctrl.preprocessing import Preprocessing
 
 
 def test_normal_test_images_are_taken_out_of_the_training_list(tmp_path: Path) -> None:
@@ -47,7 +52,7 @@ def test_absolute_paths_and_several_types_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[", "is no JSON"),
         ("{}", "is no list of images"),
@@ -59,8 +64,30 @@ def test_absolute_paths_and_several_types_are_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_list_that_is_none_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_a_list_that_is_none_is_named(tmp_path: Path, text: str, message: str) -> None:
     lists = released(tmp_path)
     (lists / "visa/pipe_fryum_val_normal.json").write_text(text)
-    with pytest.raises(MissingData, match=rf"pipe_fryum_val_normal\.json.*{told}"):
+    with pytest.raises(MissingData, match=rf"pipe_fryum_val_normal\.json.*{message}"):
         read_data(lists)
+
+
+CLIP = Preprocessing(size=24, mean=CLIP_MEAN, std=CLIP_STD)
+
+
+def test_a_list_gives_back_the_pixels_it_was_made_of(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = [random.integers(0, 256, (24, 24, 3), dtype=np.uint8) for _ in range(3)]
+    tensors = [CLIP([open_image(p)], "crop")[0] for p in pixels]
+    torch.save(tensors, tmp_path / "candle.pt")
+    images = read_fewshot_list(tmp_path / "candle.pt")
+    for image, original, tensor in zip(images, pixels, tensors, strict=True):
+        np.testing.assert_array_equal(image.rgb, original)
+        torch.testing.assert_close(CLIP([image], "crop")[0], tensor)
+    assert images[1].name.endswith("candle.pt[1]")
+
+
+@pytest.mark.parametrize("stored", [{}, [], [torch.zeros(4)], torch.zeros(3, 8, 8)])
+def test_other_contents_are_refused(tmp_path: Path, stored: object) -> None:
+    torch.save(stored, tmp_path / "odd.pt")
+    with pytest.raises(InvalidFile, match="odd.pt"):
+        read_fewshot_list(tmp_path / "odd.pt")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from inctrl.maths.prior import informed, trust
+from inctrl.maths.similarity import informed, trust
 
 
 def test_trust_is_that_of_the_worst_shot() -> None:

@@ -4,7 +4,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.sources.quarter import with_test_quarter
+from inctrl.data.sources.source import with_test_quarter
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
 

@@ -1,7 +1,6 @@
 import torch
 
-from inctrl.maths.aggregate import top_mean
-from inctrl.maths.grids import mean_map, resize_map
+from inctrl.maths.grids import mean_map, resize_map, top_mean
 
 
 def test_top_mean_of_three_per_cent_of_324_positions_takes_ten() -> None:
