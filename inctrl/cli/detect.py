@@ -21,7 +21,7 @@ from inctrl.cli.detect_options import (
     add_output_options,
 )
 from inctrl.cli.options import add_backbone_options, add_command
-from inctrl.cli.output import next_free, say
+from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
@@ -52,11 +52,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         "score queries against k normal images",
         __doc__,
-        EXAMPLES,
         add_normal_options,
         add_backbone_options,
         add_detector_options,
         add_output_options,
+        examples=EXAMPLES,
     )
 
 
@@ -75,9 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if fitted.inspector.cache:
         fitted.inspector.cache.prune()
     if args.json:
-        # Escaped to ASCII, which every terminal and pipe can carry.
-        document = json.loads((writer.out / "scores.json").read_bytes())
-        say(json.dumps(document, indent=1) + "\n")
+        say_json(json.loads((writer.out / "scores.json").read_bytes()))
     if not args.quiet:
         sys.stderr.write(f"report: {writer.out / 'report.html'}\n")
     return _exit_code(writer.rows, args.fail_on)
@@ -185,7 +183,7 @@ def _normals(args: argparse.Namespace) -> "Iterable[Input]":
     from inctrl.data.fewshot import read_fewshot_list
     from inctrl.data.folders import expand
 
-    for path in expand(args.normal or [], recursive=args.recursive):
+    for path in expand(args.normal, recursive=args.recursive):
         if path.suffix == ".pt":
             yield from read_fewshot_list(path)
         else:

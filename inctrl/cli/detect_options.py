@@ -3,19 +3,18 @@
 import argparse
 from pathlib import Path
 
-from inctrl.cli.options import add_alpha, add_cache, add_domain, add_fit
+from inctrl.cli.options import add_alpha, add_cache, add_domain, add_fit, add_several
 
 
 def add_normal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
     normal = parser.add_argument_group("what is normal")
     source = normal.add_mutually_exclusive_group()
-    source.add_argument(
+    add_several(
+        source,
         "--normal",
-        nargs="+",
-        action="extend",
-        metavar="DIR|FILE",
-        help="normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
+        "DIR|FILE",
+        "normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
         "optional, but only they give a limit and verdicts",
     )
     source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")

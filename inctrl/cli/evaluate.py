@@ -21,7 +21,7 @@ from inctrl.cli.evaluate_options import (
     add_output_options,
 )
 from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
-from inctrl.cli.output import next_free, say
+from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
 
@@ -57,11 +57,11 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         "measure detectors on labelled data",
         __doc__,
-        EXAMPLES,
         add_data_options,
         add_contender_options,
         add_output_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 
@@ -166,8 +166,7 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
 
     out, tally = work.kept.out, work.tally
     if args.json:
-        # Escaped to ASCII, which every terminal and pipe can carry.
-        say(json.dumps(json.loads((out / "results.json").read_bytes()), indent=1) + "\n")
+        say_json(json.loads((out / "results.json").read_bytes()))
     else:
         say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
     _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")

@@ -15,6 +15,7 @@ from inctrl.registry import unknown
 
 SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
 """Options that may be set once for all runs."""
+NONE: Mapping[str, Mapping[str, Any]] = {}
 
 
 def add_command(
@@ -23,21 +24,46 @@ def add_command(
     run: Callable[[argparse.Namespace], int],
     help: str,
     description: str | None,
-    examples: str,
     *options: Callable[[argparse.ArgumentParser], None],
+    arguments: Mapping[str, Mapping[str, Any]] = NONE,
+    examples: str = "",
 ) -> None:
-    """A command with examples below its options, which are added in their order."""
+    """A command with options, in their order, then arguments by name, and examples below."""
     parser = commands.add_parser(
         name,
         help=help,
         description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=examples or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter
+        if examples
+        else argparse.HelpFormatter,
+        allow_abbrev=False,  # `--conf` would be taken for --config, and then not be read
     )
     for add in options:
         add(parser)
-    add_common_options(parser)
+    for argument, how in arguments.items():
+        parser.add_argument(argument, **how)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
     parser.set_defaults(run=run)
+
+
+def add_several(
+    group: argparse._ActionsContainer, flag: str, metavar: str, help: str, required: bool = False
+) -> None:
+    """An option that takes one value or more, and may be given again for further ones."""
+    group.add_argument(
+        flag,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar=metavar,
+        help=help,
+        required=required,
+    )
 
 
 def add_backbone_options(parser: argparse.ArgumentParser) -> None:
@@ -64,24 +90,13 @@ def backbone_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names}
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.allow_abbrev = False  # `--conf` would be taken for --config, and then not be read
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
-
-
 def add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add_several(
+        group,
         "--data",
-        nargs="+",
-        action="extend",
+        "[LAYOUT:]PATH",
+        "data sets in a layout that `inctrl data` lists; one that is not recognised can be named",
         required=True,
-        metavar="[LAYOUT:]PATH",
-        help="data sets in a layout that `inctrl data` lists; one that is not recognised can be "
-        "named",
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import add_backbone_options, add_command, add_several
 from inctrl.cli.output import say
 from inctrl.errors import UsageError
 
@@ -33,32 +33,26 @@ EXAMPLES = """examples:
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "serve",
-        help="the same as a service: REST and a page",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "the same as a service: REST and a page",
+        __doc__,
+        _add_network_options,
+        _add_work_options,
+        add_backbone_options,
+        examples=EXAMPLES,
     )
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     where.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free one")
-    where.add_argument(
-        "--allow-host",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help="names by which the service is called, besides localhost and --host",
-    )
-    where.add_argument(
-        "--allow-origin",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="URL",
-        help="pages elsewhere that may call it",
-    )
+    words = "names by which the service is called, besides localhost and --host"
+    add_several(where, "--allow-host", "NAME", words)
+    add_several(where, "--allow-origin", "URL", "pages elsewhere that may call it")
     where.add_argument("--token-file", type=Path, metavar="FILE", help="hashed tokens")
     where.add_argument(
         "--new-token", type=Path, metavar="FILE", help="add a token to a file, print it, and end"
@@ -73,10 +67,6 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     kept.add_argument(
         "--keep-days", type=float, default=365.0, help="scores are kept so long (default: 365)"
     )
-    _add_work_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:

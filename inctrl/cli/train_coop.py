@@ -39,10 +39,10 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "learned prompts, for any item; needs images of both classes",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_training_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 

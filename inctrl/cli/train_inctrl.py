@@ -49,12 +49,12 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "InCTRL's bottleneck and heads, for any item (the default method)",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_example_options,
         _add_training_options,
         _add_tower_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inctrl.cli.adapters import NAME
-from inctrl.cli.options import add_data, add_fit
+from inctrl.cli.options import add_data, add_fit, add_several
 from inctrl.cli.progress import curve, tracked
 from inctrl.errors import OutputError, UsageError
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def add_set_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("examples")
     add_data(data)
-    data.add_argument(
-        "--exclude", nargs="+", action="extend", default=[], metavar="SET", help="sets to leave out"
-    )
+    add_several(data, "--exclude", "SET", "sets to leave out")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="DIR", help="folder of the adapter")
     where.add_argument("--name", help="name to keep it under, for --adapter NAME")

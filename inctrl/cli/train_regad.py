@@ -36,10 +36,10 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "registration, for any item; needs normal images only",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_training_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 

@@ -135,7 +135,7 @@ def _step(
     if not math.isfinite(float(parts[0])):
         raise UsageError(
             f"the loss is {float(parts[0])} in step {step + 1} (epoch {step // recipe.steps + 1}); "
-            f"train with a lower --rate than {recipe.rate:g}, or with --clip 1"
+            f"train with a lower rate than {recipe.rate:g}, or with gradients clipped to 1"
         )
     optimiser.zero_grad()
     loss.total.backward()

@@ -65,8 +65,8 @@ def refuse_one_class(sets: Sequence[Category]) -> None:
             if kind not in kinds:
                 raise UsageError(
                     f"set {data.name!r} has no {word} test image: cross entropy on one class "
-                    "alone learns to answer it always; add some, or leave the set out with "
-                    f"--exclude {data.name}"
+                    "alone learns to answer it always; add some, or exclude "
+                    f"{data.name!r}"
                 )
 
 
@@ -117,11 +117,11 @@ def first_context(
     """
     embedded = taking_context(backbone).embed_words(words or "").detach().float().cpu()
     if words is not None and not len(embedded):
-        raise UsageError(f"{words!r} holds no words to start from; leave --init out")
+        raise UsageError(f"{words!r} holds no words to start from; leave them out")
     if words and length not in (None, len(embedded)):
         raise UsageError(
             f"{words!r} is {len(embedded)} tokens to {backbone.name!r}, not {length} vectors; "
-            "leave --context-length out"
+            "leave the length out"
         )
     count = len(embedded) or length or LENGTH
     contexts = len(STATES) if own else 1
@@ -157,7 +157,7 @@ def step(optimiser: torch.optim.Optimizer, logits: Tensor, labels: Tensor) -> fl
     if not math.isfinite(loss.item()):
         raise UsageError(
             f"the loss is {loss.item()}: the vectors have left the range of the text tower; "
-            "train with another --seed, or from words (--init)"
+            "train with another seed, or from words"
         )
     optimiser.zero_grad()
     loss.backward()

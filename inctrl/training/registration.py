@@ -49,7 +49,7 @@ def refuse_few(sets: Sequence[Category], shots: int) -> None:
     if few:
         raise UsageError(
             f"{shots} shots and a query are {shots + 1} normal images, more than train/good has "
-            f"in {', '.join(few)}; give fewer --shots, or leave them out with --exclude"
+            f"in {', '.join(few)}; give fewer shots, or exclude these sets"
         )
 
 
@@ -101,7 +101,7 @@ def train(
             loss = rest.loss(maps[queries].to(stages.device), maps[supports].to(stages.device))
             if not math.isfinite(loss.item()):
                 raise UsageError(
-                    f"the loss is {loss.item()} in epoch {epoch}; train with a lower --rate than "
+                    f"the loss is {loss.item()} in epoch {epoch}; train with a lower rate than "
                     f"{recipe.rate:g}"
                 )
             optimiser.zero_grad()
