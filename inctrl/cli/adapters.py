@@ -12,8 +12,6 @@ from inctrl.cli.output import say
 from inctrl.errors import InvalidFile, UsageError
 from inctrl.files import names
 
-NAME = re.compile(names.ADAPTER)
-
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
@@ -78,9 +76,7 @@ def run_import(args: argparse.Namespace) -> int:
     from inctrl.files.tensors import read_state
 
     checkpoint: Path = args.checkpoint
-    name = args.name or checkpoint.stem
-    if not NAME.fullmatch(name):
-        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
+    name = check_name(args.name or checkpoint.stem)
     fusion = released.fusion_from(read_state(checkpoint), str(checkpoint))
     spec = f"openclip:{args.model}/{checkpoint.resolve()}"
     backbone = load_backbone(spec, device="cpu")
@@ -102,6 +98,12 @@ def run_import(args: argparse.Namespace) -> int:
     file.save(path, config, fusion, _card(config, path.name))
     say(f"{path}\n")
     return 0
+
+
+def check_name(name: str) -> str:
+    if not re.fullmatch(names.ADAPTER, name):
+        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
+    return name
 
 
 def _card(config: Any, name: str) -> str:

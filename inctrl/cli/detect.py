@@ -15,12 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.detect_options import (
-    add_detector_options,
-    add_normal_options,
-    add_output_options,
+from inctrl.cli.options import (
+    add_alpha,
+    add_backbone_options,
+    add_cache,
+    add_command,
+    add_domain,
+    add_fit,
+    add_several,
 )
-from inctrl.cli.options import add_backbone_options, add_command
 from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
@@ -52,11 +55,77 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         "score queries against k normal images",
         __doc__,
-        add_normal_options,
+        _add_normal_options,
         add_backbone_options,
-        add_detector_options,
-        add_output_options,
+        _add_detector_options,
+        _add_output_options,
         examples=EXAMPLES,
+    )
+
+
+def _add_normal_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
+    normal = parser.add_argument_group("what is normal")
+    source = normal.add_mutually_exclusive_group()
+    add_several(
+        source,
+        "--normal",
+        "DIR|FILE",
+        "normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
+        "optional, but only they give a limit and verdicts",
+    )
+    source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
+    source.add_argument(
+        "--set", metavar="NAME[@N]", help="a normal set of the store, as `inctrl sets` keeps them"
+    )
+    normal.add_argument("--store", type=Path, metavar="DIR", help="default: the user's store")
+    normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
+    normal.add_argument("--item", help="what the images show, in words (default: object)")
+    normal.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="values shown as black and white in images of more than 8 bits (default: from shots)",
+    )
+
+
+def _add_detector_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("detector")
+    group.add_argument(
+        "--detector",
+        help="incontext (default), zeroshot (default without normal images), or another; "
+        "`inctrl detectors` lists them and what each needs",
+    )
+    group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
+    add_domain(group)
+    group.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the detector, such as top_share=0.01",
+    )
+    add_fit(group)
+    add_alpha(group)
+    group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
+    add_cache(group)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input and output")
+    group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="fresh folder (default: runs/detect-N)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace the --out of a former run")
+    group.add_argument("--json", action="store_true", help="print scores.json on stdout")
+    group.add_argument(
+        "--fail-on",
+        choices=("none", "anomalous"),
+        default="none",
+        help="exit code 3 if any query is anomalous (default: none)",
     )
 
 
@@ -106,7 +175,7 @@ def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
     """The prepared shots: from --normal, or as --save-context wrote them."""
     from inctrl.images import Window
-    from inctrl.inspection.saved import load_context, save_context
+    from inctrl.inspection.saved import load_context, read_index, save_context
 
     if args.context or args.set:
         kind = "context" if args.context else "set"
@@ -115,7 +184,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
     if args.context:
-        inspector = _inspector(args, _made_with(Path(args.context)))
+        inspector = _inspector(args, read_index(Path(args.context))["card"])
         return load_context(inspector, args.context, alpha=args.alpha)
     if args.set:
         return _registered(args)
@@ -170,13 +239,6 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
         batch=args.batch,
         allow_network=args.allow_network,
     )
-
-
-def _made_with(folder: Path) -> dict[str, Any]:
-    from inctrl.inspection.saved import read_index
-
-    card: dict[str, Any] = read_index(folder)["card"]
-    return card
 
 
 def _normals(args: argparse.Namespace) -> "Iterable[Input]":

@@ -67,7 +67,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.backbones.features import Tally
-    from inctrl.cli.evaluate_watch import watching
+    from inctrl.cli.evaluate_output import watching
     from inctrl.evaluation.content import Reader
     from inctrl.evaluation.features import SharedFeatures
     from inctrl.evaluation.kept import Kept
@@ -119,7 +119,6 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         specs or [read_spec("incontext")],
         features,
         tally,
-        backbone=args.backbone,
         domain=args.domain,
         alpha=args.alpha,
         **backbone_arguments(args),
@@ -143,7 +142,7 @@ def _audit(
     contents: "tuple[Content, ...]",
     features: "SharedFeatures",
 ) -> int:
-    from inctrl.cli.evaluate_show import audit_line
+    from inctrl.cli.evaluate_output import audit_line
     from inctrl.evaluation.audit import audit
 
     findings = []
@@ -161,7 +160,7 @@ def _audit(
 
 
 def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -> None:
-    from inctrl.cli.evaluate_show import summary
+    from inctrl.cli.evaluate_output import summary
     from inctrl.reporting.words import printable
 
     out, tally = work.kept.out, work.tally

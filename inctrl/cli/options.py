@@ -4,6 +4,7 @@ A default may come from a TOML file (`--config`) or from `INCTRL_*`: flag > envi
 """
 
 import argparse
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -85,9 +86,18 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
 
 
 def backbone_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """`add_backbone_options` and `add_fit` as Inspector.load takes them, but for the name."""
-    names = ("fit", "image_size", "layers", "device", "allow_network")
+    """`add_backbone_options` and `add_fit` as Inspector.load takes them."""
+    names = ("backbone", "fit", "image_size", "layers", "device", "allow_network")
     return {name: getattr(args, name) for name in names}
+
+
+def refuse_not_positive(args: argparse.Namespace, *names: str) -> None:
+    """UsageError for an option that is given and is no finite number above 0."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and not 0 < value < math.inf:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} {value} is not a positive number")
 
 
 def add_data(group: argparse._ArgumentGroup) -> None:

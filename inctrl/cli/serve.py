@@ -93,20 +93,24 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.new_token:
-        return _new_token(args.new_token)
+        from inctrl.service.http.tokens import write_token_file
+
+        say(f"{write_token_file(args.new_token)}\n")
+        return 0
     from inctrl.service.server import serve
 
     settings = _settings(args)
+    add_page: Callable[[FastAPI], object] = lambda _: None  # noqa: E731
+    if not args.no_page:
+        from inctrl.page import mount
+
+        add_page = mount
     _log_requests(args.quiet)
-    return serve(settings, add_page=_page(args.no_page), say=_said(args.quiet))
-
-
-def _page(without: bool) -> "Callable[[FastAPI], object]":
-    if without:
-        return lambda _: None
-    from inctrl.page import mount
-
-    return mount
+    return serve(
+        settings,
+        add_page=add_page,
+        say=lambda line: None if args.quiet else sys.stderr.write(f"{line}\n"),
+    )
 
 
 def _settings(args: argparse.Namespace) -> "Settings":
@@ -165,20 +169,9 @@ def _limits(args: argparse.Namespace) -> "Limits":
     return limits
 
 
-def _new_token(path: Path) -> int:
-    from inctrl.service.http.tokens import write_token_file
-
-    say(f"{write_token_file(path)}\n")
-    return 0
-
-
 def _log_requests(quiet: bool) -> None:
     """A line of JSON on stderr for each request."""
     access = logging.getLogger("inctrl.access")
     access.propagate = False
     access.handlers = [] if quiet else [logging.StreamHandler(sys.stderr)]
     access.setLevel(logging.CRITICAL if quiet else logging.INFO)
-
-
-def _said(quiet: bool) -> Any:
-    return (lambda _: None) if quiet else (lambda line: sys.stderr.write(f"{line}\n"))

@@ -17,8 +17,7 @@ import pytest
 from fake_evaluation import CATEGORIES, contender, evaluation
 from labelled import entrant, picture, plan_of, save, write_adapter, write_set
 
-from inctrl.cli.evaluate_show import FEWER, audit_line, summary
-from inctrl.cli.evaluate_watch import Watch
+from inctrl.cli.evaluate_output import FEWER, Watch, audit_line, summary
 from inctrl.cli.main import run
 from inctrl.detectors.incontext import InContext
 from inctrl.errors import UsageError
