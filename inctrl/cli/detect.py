@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from inctrl.inspection.inputs import Input
     from inctrl.inspection.inspector import Inspector
     from inctrl.reporting import RunInfo
-    from inctrl.reporting.run import AnyRow
     from inctrl.types import Failure, Result
 
 EXAMPLES = """examples:
@@ -147,7 +146,10 @@ def run(args: argparse.Namespace) -> int:
         say_json(json.loads((writer.out / "scores.json").read_bytes()))
     if not args.quiet:
         sys.stderr.write(f"report: {writer.out / 'report.html'}\n")
-    return _exit_code(writer.rows, args.fail_on)
+    verdicts = {getattr(row, "verdict", "unreadable") for row in writer.rows}
+    if args.fail_on in verdicts:
+        return 3
+    return 4 if "unreadable" in verdicts else 0
 
 
 def _queries(args: argparse.Namespace) -> list[Path]:
@@ -163,13 +165,6 @@ def _queries(args: argparse.Namespace) -> list[Path]:
         except UsageError:
             found.append(Path(query))
     return found
-
-
-def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
-    verdicts = [getattr(row, "verdict", "unreadable") for row in rows]
-    if fail_on == "anomalous" and "anomalous" in verdicts:
-        return 3
-    return 4 if "unreadable" in verdicts else 0
 
 
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
@@ -223,7 +218,11 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
     """From the flags; what they leave open is taken from a record (as of a saved context)."""
     from inctrl.inspection.inspector import Inspector
 
-    options = dict(_pair(text) for text in args.option)
+    for text in args.option:
+        if "=" not in text:
+            raise UsageError(f"--option {text!r} is not KEY=VALUE")
+    pairs = (text.split("=", 1) for text in args.option)
+    options = {key.strip(): value.strip() for key, value in pairs}
     return Inspector.load(
         args.backbone or recorded.get("backbone"),
         detector=args.detector or recorded.get("detector"),
@@ -250,13 +249,6 @@ def _normals(args: argparse.Namespace) -> "Iterable[Input]":
             yield from read_fewshot_list(path)
         else:
             yield path
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--option {text!r} is not KEY=VALUE")
-    return key.strip(), value.strip()
 
 
 def _run_info(fitted: "FittedInspector", seconds: float) -> "RunInfo":

@@ -24,6 +24,7 @@ from inctrl.maths.placement import Position
 from inctrl.maths.similarity import TEMPERATURE
 from inctrl.prompting import STATES, encode_states, taking_context
 from inctrl.protocols import Backbone
+from inctrl.training.losses import descend
 
 RATE, FIRST_RATE = 0.002, 1e-5
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
@@ -153,16 +154,9 @@ def train(
 
 def step(optimiser: torch.optim.Optimizer, logits: Tensor, labels: Tensor) -> float:
     """One step down the mean cross entropy of logits b c and class numbers b; gives the loss."""
-    loss = F.cross_entropy(logits, labels)
-    if not math.isfinite(loss.item()):
-        raise UsageError(
-            f"the loss is {loss.item()}: the vectors have left the range of the text tower; "
-            "train with another seed, or from words"
-        )
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
+    why = ": the vectors have left the range of the text tower; "
+    advice = f"{why}train with another seed, or from words"
+    return descend(optimiser, F.cross_entropy(logits, labels), advice)
 
 
 def optimiser_of(context: PromptContext) -> torch.optim.SGD:
