@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from inctrl.errors import OutputError
+from inctrl.errors import Conflict, NoSpace, OutputError
 from inctrl.reporting import RunWriter
 from inctrl.reporting.run import ALL_PICTURED, FailedRow, Row, pictured, row
 from inctrl.reporting.scores import COLUMNS, to_csv
@@ -194,7 +194,7 @@ def test_an_empty_folder_is_filled(tmp_path, info, result):
 
 def test_a_run_in_progress_is_not_disturbed(tmp_path, info):
     with RunWriter(tmp_path / "run", info()):
-        with pytest.raises(OutputError, match="another run"):
+        with pytest.raises(Conflict, match="another run"):
             write(tmp_path / "run", info(), [])
         assert (tmp_path / "run.partial" / "maps").is_dir()
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_written_is_told_in_one_line(tmp_path, info, result, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(OutputError, match="No space left") as caught:
+    with pytest.raises(NoSpace, match="the disk is full") as caught:
         write(tmp_path / "run", info(), [result()])
     assert caught.value.exit_code == 7
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
