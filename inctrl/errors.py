@@ -8,7 +8,16 @@ message does not name it: `fix` says which step it is, and each face words it.
 
 from typing import Literal
 
-Fix = Literal["name an adapter", "leave the adapter out", "give normals"]
+Fix = Literal[
+    "name an adapter",
+    "leave the adapter out",
+    "give normals",
+    "allow the network",
+    "use another cache",
+    "read subfolders",
+    "use another store",
+    "overwrite",
+]
 
 
 class InctrlError(Exception):
@@ -18,15 +27,15 @@ class InctrlError(Exception):
     detail = ""
     fix: Fix | None = None
 
+    def __init__(self, message: str, fix: Fix | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
+
 
 class UsageError(InctrlError):
     """An argument is wrong, or names something that does not exist."""
 
     exit_code = 2
-
-    def __init__(self, message: str, fix: Fix | None = None) -> None:
-        super().__init__(message)
-        self.fix = fix
 
 
 class NotStored(UsageError):

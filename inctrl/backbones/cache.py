@@ -63,8 +63,8 @@ class FeatureCache:
                 pass
         except OSError as error:
             raise UsageError(
-                f"cache folder {str(folder)!r} cannot be written ({error.strerror}); "
-                "give another with --cache DIR, or --cache off"
+                f"cache folder {str(folder)!r} cannot be written ({error.strerror})",
+                fix="use another cache",
             ) from None
 
     def read(self, key: str) -> Features | None:

@@ -75,7 +75,7 @@ def prompts_of(tokenise: Tokenise, names: Sequence[str], vectors: int, limit: in
         if len(row) > limit:
             raise UsageError(
                 f"class {name!r} with {vectors} learned vectors does not fit the {limit} tokens "
-                "of the text tower; give a shorter name, or train with a smaller --context-length"
+                "of the text tower; give a shorter name, or train with fewer vectors"
             )
         ends.append(len(row) - 1)
         rows.append([*row, *[frame.fill] * (limit - len(row))])

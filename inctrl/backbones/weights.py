@@ -90,10 +90,10 @@ def wanted(
     except Exception as error:  # hub clients and loaders raise many types for a missing file
         reason = " ".join(str(error).split())[:200]
         folder = str(where or hub.HF_HUB_CACHE)
-        switch = "" if allow_network or where else " or add --allow-network"
         raise MissingModel(
-            f"{spec!r}: {what} not found in {folder!r} ({reason}); give a local file or folder"
-            f"{switch}; the embedded backbone 'tiny' works without"
+            f"{spec!r}: {what} not found in {folder!r} ({reason}); give a local file or folder; "
+            "the embedded backbone 'tiny' works without",
+            fix=None if allow_network or where else "allow the network",
         ) from error
     finally:
         if not allow_network:

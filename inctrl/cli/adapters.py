@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inctrl.cli.options import add_common_options
+from inctrl.cli.options import add_command
 from inctrl.cli.output import say
 from inctrl.errors import InvalidFile, UsageError
 from inctrl.files import names
-
-NAME = re.compile(names.ADAPTER)
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -20,30 +18,28 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         "adapters", help="list, show and import adapters", description=__doc__
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the adapters that can be named")
-    add_common_options(listing)
-    listing.set_defaults(run=run_list)
-    show = actions.add_parser("show", help="what an adapter is and where it comes from")
-    show.add_argument("name", help="name or folder")
-    add_common_options(show)
-    show.set_defaults(run=run_show)
-    imports = actions.add_parser(
+    add_command(actions, "list", run_list, "the adapters that can be named", None)
+    named = {"name": {"help": "name or folder"}}
+    about = "what an adapter is and where it comes from"
+    add_command(actions, "show", run_show, about, None, arguments=named)
+    add_command(
+        actions,
         "import",
-        help="make an adapter of an official InCTRL checkpoint",
-        description="Read the trained part of an official InCTRL checkpoint (checkpoint.pyth). "
+        run_import,
+        "make an adapter of an official InCTRL checkpoint",
+        "Read the trained part of an official InCTRL checkpoint (checkpoint.pyth). "
         "The CLIP weights in the same file serve as the backbone: the card says how to load them.",
+        arguments={
+            "checkpoint": {"type": Path, "help": "the checkpoint file"},
+            "--name": {"help": "name to import it under (default: the file's)"},
+            "--model": {
+                "default": "ViT-B-16-plus-240",
+                "help": "open_clip model of its CLIP weights (default: %(default)s)",
+            },
+            "--shots": {"type": int, "action": "append", "help": "k it was trained with"},
+            "--data": {"default": "", "help": "what it was trained on"},
+        },
     )
-    imports.add_argument("checkpoint", type=Path, help="the checkpoint file")
-    imports.add_argument("--name", help="name to import it under (default: the file's)")
-    imports.add_argument(
-        "--model",
-        default="ViT-B-16-plus-240",
-        help="open_clip model of its CLIP weights (default: %(default)s)",
-    )
-    imports.add_argument("--shots", type=int, action="append", help="k it was trained with")
-    imports.add_argument("--data", default="", help="what it was trained on")
-    add_common_options(imports)
-    imports.set_defaults(run=run_import)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -80,9 +76,7 @@ def run_import(args: argparse.Namespace) -> int:
     from inctrl.files.tensors import read_state
 
     checkpoint: Path = args.checkpoint
-    name = args.name or checkpoint.stem
-    if not NAME.fullmatch(name):
-        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
+    name = check_name(args.name or checkpoint.stem)
     fusion = released.fusion_from(read_state(checkpoint), str(checkpoint))
     spec = f"openclip:{args.model}/{checkpoint.resolve()}"
     backbone = load_backbone(spec, device="cpu")
@@ -104,6 +98,12 @@ def run_import(args: argparse.Namespace) -> int:
     file.save(path, config, fusion, _card(config, path.name))
     say(f"{path}\n")
     return 0
+
+
+def check_name(name: str) -> str:
+    if not re.fullmatch(names.ADAPTER, name):
+        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
+    return name
 
 
 def _card(config: Any, name: str) -> str:

@@ -3,18 +3,16 @@
 import argparse
 from typing import Any
 
-from inctrl.cli.options import add_common_options
+from inctrl.cli.options import add_command
 from inctrl.cli.output import say
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
-        "backbones", help="kinds of backbone, and what is at hand offline", description=__doc__
+    add_command(
+        commands, "backbones", run, "kinds of backbone, and what is at hand offline", __doc__
     )
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_common_options
+from inctrl.cli.options import add_command
 from inctrl.cli.output import say
 
 if TYPE_CHECKING:
@@ -11,18 +11,14 @@ if TYPE_CHECKING:
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
-        "data", help="data sets that are read, and what is in one", description=__doc__
-    )
-    parser.add_argument(
-        "what",
-        nargs="?",
-        metavar="NAME | PATH | NAME:PATH",
-        help="a layout, to see its folders, licence and where to get it; or data, to see what is "
-        "in it (its layout is recognised, or named; ./NAME is a path)",
-    )
-    add_common_options(parser)
-    parser.set_defaults(run=run)
+    what = {
+        "nargs": "?",
+        "metavar": "NAME | PATH | NAME:PATH",
+        "help": "a layout, to see its folders, licence and where to get it; or data, to see what "
+        "is in it (its layout is recognised, or named; ./NAME is a path)",
+    }
+    about = "data sets that are read, and what is in one"
+    add_command(commands, "data", run, about, __doc__, arguments={"what": what})
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,13 +14,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.detect_options import (
-    add_detector_options,
-    add_normal_options,
-    add_output_options,
+from inctrl.cli.options import (
+    add_alpha,
+    add_backbone_options,
+    add_cache,
+    add_command,
+    add_domain,
+    add_fit,
+    add_several,
 )
-from inctrl.cli.options import add_backbone_options, add_command
-from inctrl.cli.output import next_free, say
+from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from inctrl.inspection.fitted import FittedInspector
     from inctrl.inspection.inputs import Input
     from inctrl.inspection.inspector import Inspector
-    from inctrl.reporting.run import AnyRow
     from inctrl.types import Failure, Result
 
 EXAMPLES = """examples:
@@ -50,11 +52,77 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         "score queries against k normal images",
         __doc__,
-        EXAMPLES,
-        add_normal_options,
+        _add_normal_options,
         add_backbone_options,
-        add_detector_options,
-        add_output_options,
+        _add_detector_options,
+        _add_output_options,
+        examples=EXAMPLES,
+    )
+
+
+def _add_normal_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="image files or folders")
+    normal = parser.add_argument_group("what is normal")
+    source = normal.add_mutually_exclusive_group()
+    add_several(
+        source,
+        "--normal",
+        "DIR|FILE",
+        "normal images: files, folders, or a few-shot list (.pt) of the InCTRL release; "
+        "optional, but only they give a limit and verdicts",
+    )
+    source.add_argument("--context", metavar="DIR", help="what --save-context wrote before")
+    source.add_argument(
+        "--set", metavar="NAME[@N]", help="a normal set of the store, as `inctrl sets` keeps them"
+    )
+    normal.add_argument("--store", type=Path, metavar="DIR", help="default: the user's store")
+    normal.add_argument("--save-context", metavar="DIR", help="keep the prepared shots for later")
+    normal.add_argument("--item", help="what the images show, in words (default: object)")
+    normal.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="values shown as black and white in images of more than 8 bits (default: from shots)",
+    )
+
+
+def _add_detector_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("detector")
+    group.add_argument(
+        "--detector",
+        help="incontext (default), zeroshot (default without normal images), or another; "
+        "`inctrl detectors` lists them and what each needs",
+    )
+    group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
+    add_domain(group)
+    group.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the detector, such as top_share=0.01",
+    )
+    add_fit(group)
+    add_alpha(group)
+    group.add_argument("--batch", type=int, default=8, help="images at a time (default: 8)")
+    add_cache(group)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input and output")
+    group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="fresh folder (default: runs/detect-N)"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace the --out of a former run")
+    group.add_argument("--json", action="store_true", help="print scores.json on stdout")
+    group.add_argument(
+        "--fail-on",
+        choices=("none", "anomalous"),
+        default="none",
+        help="exit code 3 if any query is anomalous (default: none)",
     )
 
 
@@ -73,12 +141,13 @@ def run(args: argparse.Namespace) -> int:
     if fitted.inspector.cache:
         fitted.inspector.cache.prune()
     if args.json:
-        # Escaped to ASCII, which every terminal and pipe can carry.
-        document = json.loads((writer.out / "scores.json").read_bytes())
-        say(json.dumps(document, indent=1) + "\n")
+        say_json(json.loads((writer.out / "scores.json").read_bytes()))
     if not args.quiet:
         sys.stderr.write(f"report: {writer.out / 'report.html'}\n")
-    return _exit_code(writer.rows, args.fail_on)
+    verdicts = {getattr(row, "verdict", "unreadable") for row in writer.rows}
+    if args.fail_on in verdicts:
+        return 3
+    return 4 if "unreadable" in verdicts else 0
 
 
 def _queries(args: argparse.Namespace) -> list[Path]:
@@ -96,17 +165,10 @@ def _queries(args: argparse.Namespace) -> list[Path]:
     return found
 
 
-def _exit_code(rows: "list[AnyRow]", fail_on: str) -> int:
-    verdicts = [getattr(row, "verdict", "unreadable") for row in rows]
-    if fail_on == "anomalous" and "anomalous" in verdicts:
-        return 3
-    return 4 if "unreadable" in verdicts else 0
-
-
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
     """The prepared shots: from --normal, or as --save-context wrote them."""
     from inctrl.images import Window
-    from inctrl.inspection.saved import load_context, save_context
+    from inctrl.inspection.saved import load_context, read_index, save_context
 
     if args.context or args.set:
         kind = "context" if args.context else "set"
@@ -115,7 +177,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
     if args.context:
-        inspector = _inspector(args, _made_with(Path(args.context)))
+        inspector = _inspector(args, read_index(Path(args.context))["card"])
         return load_context(inspector, args.context, alpha=args.alpha)
     if args.set:
         return _registered(args)
@@ -154,7 +216,11 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
     """From the flags; what they leave open is taken from a record (as of a saved context)."""
     from inctrl.inspection.inspector import Inspector
 
-    options = dict(_pair(text) for text in args.option)
+    for text in args.option:
+        if "=" not in text:
+            raise UsageError(f"--option {text!r} is not KEY=VALUE")
+    pairs = (text.split("=", 1) for text in args.option)
+    options = {key.strip(): value.strip() for key, value in pairs}
     return Inspector.load(
         args.backbone or recorded.get("backbone"),
         detector=args.detector or recorded.get("detector"),
@@ -172,29 +238,15 @@ def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector
     )
 
 
-def _made_with(folder: Path) -> dict[str, Any]:
-    from inctrl.inspection.saved import read_index
-
-    card: dict[str, Any] = read_index(folder)["card"]
-    return card
-
-
 def _normals(args: argparse.Namespace) -> "Iterable[Input]":
     from inctrl.data.folders import expand
     from inctrl.data.sources.released import read_fewshot_list
 
-    for path in expand(args.normal or [], recursive=args.recursive):
+    for path in expand(args.normal, recursive=args.recursive):
         if path.suffix == ".pt":
             yield from read_fewshot_list(path)
         else:
             yield path
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--option {text!r} is not KEY=VALUE")
-    return key.strip(), value.strip()
 
 
 def _tell(outcome: "Result | Failure", as_json: bool) -> None:

@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_common_options
+from inctrl.cli.options import add_command
 from inctrl.cli.output import say
 
 if TYPE_CHECKING:
@@ -13,12 +13,9 @@ if TYPE_CHECKING:
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
-        "detectors", help="the detectors, and what each needs", description=__doc__
-    )
-    parser.add_argument("name", nargs="?", help="one detector, with its options")
-    add_common_options(parser)
-    parser.set_defaults(run=run)
+    name = {"nargs": "?", "help": "one detector, with its options"}
+    about = "the detectors, and what each needs"
+    add_command(commands, "detectors", run, about, __doc__, arguments={"name": name})
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from inctrl.cli.options import add_common_options
+from inctrl.cli.options import add_command
 from inctrl.cli.output import say
 from inctrl.version import __version__
 
@@ -29,9 +29,7 @@ PACKAGES = (
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser("doctor", help="check the installation", description=__doc__)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
+    add_command(commands, "doctor", run, "check the installation", __doc__)
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001

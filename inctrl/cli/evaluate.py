@@ -21,7 +21,7 @@ from inctrl.cli.evaluate_options import (
     add_output_options,
 )
 from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
-from inctrl.cli.output import next_free, say
+from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import InctrlError, UsageError
 
@@ -57,17 +57,17 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         run,
         "measure detectors on labelled data",
         __doc__,
-        EXAMPLES,
         add_data_options,
         add_contender_options,
         add_output_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 
 def run(args: argparse.Namespace) -> int:
     from inctrl.backbones.features import Tally
-    from inctrl.cli.evaluate_watch import watching
+    from inctrl.cli.evaluate_output import watching
     from inctrl.evaluation.content import Reader
     from inctrl.evaluation.features import SharedFeatures
     from inctrl.evaluation.kept import Kept
@@ -119,7 +119,6 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         specs or [read_spec("incontext")],
         features,
         tally,
-        backbone=args.backbone,
         domain=args.domain,
         alpha=args.alpha,
         **backbone_arguments(args),
@@ -143,7 +142,7 @@ def _audit(
     contents: "tuple[Content, ...]",
     features: "SharedFeatures",
 ) -> int:
-    from inctrl.cli.evaluate_show import audit_line
+    from inctrl.cli.evaluate_output import audit_line
     from inctrl.evaluation.audit import audit
 
     findings = []
@@ -161,13 +160,12 @@ def _audit(
 
 
 def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -> None:
-    from inctrl.cli.evaluate_show import summary
+    from inctrl.cli.evaluate_output import summary
     from inctrl.reporting.words import printable
 
     out, tally = work.kept.out, work.tally
     if args.json:
-        # Escaped to ASCII, which every terminal and pipe can carry.
-        say(json.dumps(json.loads((out / "results.json").read_bytes()), indent=1) + "\n")
+        say_json(json.loads((out / "results.json").read_bytes()))
     else:
         say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
     _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")

@@ -3,16 +3,14 @@
 import argparse
 from pathlib import Path
 
-from inctrl.cli.options import add_alpha, add_cache, add_data, add_domain, add_fit
+from inctrl.cli.options import add_alpha, add_cache, add_data, add_domain, add_fit, add_several
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     add_data(group)
-    for name, what in (("only", "categories to take"), ("exclude", "categories to leave out")):
-        group.add_argument(
-            f"--{name}", nargs="+", action="extend", default=[], metavar="CATEGORY", help=what
-        )
+    add_several(group, "--only", "CATEGORY", "categories to take")
+    add_several(group, "--exclude", "CATEGORY", "categories to leave out")
     group.add_argument(
         "--shots",
         nargs="+",
@@ -40,22 +38,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 def add_contender_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("contenders")
-    group.add_argument(
-        "--detector",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="SPEC",
-        help="NAME[:KEY=VALUE,...][@BACKBONE] (default: incontext); `inctrl detectors` lists them",
-    )
-    group.add_argument(
-        "--adapter",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help="trained adapters, by name or folder, each a contender",
-    )
+    form = "NAME[:KEY=VALUE,...][@BACKBONE] (default: incontext); `inctrl detectors` lists them"
+    add_several(group, "--detector", "SPEC", form)
+    words = "trained adapters, by name or folder, each a contender"
+    add_several(group, "--adapter", "NAME", words)
     add_domain(group)
     add_fit(group)
     add_alpha(group, 0.05)

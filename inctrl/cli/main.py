@@ -49,6 +49,11 @@ FIXES: Mapping[Fix, str] = {
     "makes them)",
     "leave the adapter out": "leave --adapter out",
     "give normals": "give --normal IMAGE... (detectors 'zeroshot' and 'winclip' need none)",
+    "allow the network": "or let it be fetched with --allow-network",
+    "use another cache": "give another with --cache DIR, or --cache off",
+    "read subfolders": "subfolders are read with --recursive",
+    "use another store": "choose another --store DIR",
+    "overwrite": "choose another file, or --overwrite",
 }
 """What somebody at a command line can do about an error."""
 

@@ -4,6 +4,7 @@ A default may come from a TOML file (`--config`) or from `INCTRL_*`: flag > envi
 """
 
 import argparse
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from inctrl.registry import unknown
 
 SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
 """Options that may be set once for all runs."""
+NONE: Mapping[str, Mapping[str, Any]] = {}
 
 
 def add_command(
@@ -23,21 +25,46 @@ def add_command(
     run: Callable[[argparse.Namespace], int],
     help: str,
     description: str | None,
-    examples: str,
     *options: Callable[[argparse.ArgumentParser], None],
+    arguments: Mapping[str, Mapping[str, Any]] = NONE,
+    examples: str = "",
 ) -> None:
-    """A command with examples below its options, which are added in their order."""
+    """A command with options, in their order, then arguments by name, and examples below."""
     parser = commands.add_parser(
         name,
         help=help,
         description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=examples or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter
+        if examples
+        else argparse.HelpFormatter,
+        allow_abbrev=False,  # `--conf` would be taken for --config, and then not be read
     )
     for add in options:
         add(parser)
-    add_common_options(parser)
+    for argument, how in arguments.items():
+        parser.add_argument(argument, **how)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
     parser.set_defaults(run=run)
+
+
+def add_several(
+    group: argparse._ActionsContainer, flag: str, metavar: str, help: str, required: bool = False
+) -> None:
+    """An option that takes one value or more, and may be given again for further ones."""
+    group.add_argument(
+        flag,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar=metavar,
+        help=help,
+        required=required,
+    )
 
 
 def add_backbone_options(parser: argparse.ArgumentParser) -> None:
@@ -59,29 +86,27 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
 
 
 def backbone_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """`add_backbone_options` and `add_fit` as Inspector.load takes them, but for the name."""
-    names = ("fit", "image_size", "layers", "device", "allow_network")
+    """`add_backbone_options` and `add_fit` as Inspector.load takes them."""
+    names = ("backbone", "fit", "image_size", "layers", "device", "allow_network")
     return {name: getattr(args, name) for name in names}
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.allow_abbrev = False  # `--conf` would be taken for --config, and then not be read
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with defaults")
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="print errors only, no progress, no warnings"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks and details")
+def refuse_not_positive(args: argparse.Namespace, *names: str) -> None:
+    """UsageError for an option that is given and is no finite number above 0."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and not 0 < value < math.inf:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} {value} is not a positive number")
 
 
 def add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add_several(
+        group,
         "--data",
-        nargs="+",
-        action="extend",
+        "[LAYOUT:]PATH",
+        "data sets in a layout that `inctrl data` lists; one that is not recognised can be named",
         required=True,
-        metavar="[LAYOUT:]PATH",
-        help="data sets in a layout that `inctrl data` lists; one that is not recognised can be "
-        "named",
     )
 
 

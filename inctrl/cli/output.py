@@ -6,6 +6,7 @@ A reader that leaves early (`| head`) and a stream that was closed (`>&-`) end n
 import contextlib
 import io
 import itertools
+import json
 import os
 import sys
 from pathlib import Path
@@ -60,6 +61,11 @@ def say(text: str) -> None:
     """Write to stdout, at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def say_json(document: Any) -> None:
+    """Escaped to ASCII, which every terminal and pipe can carry."""
+    say(json.dumps(document, indent=1) + "\n")
 
 
 def next_free(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_common_options
+from inctrl.cli.options import add_backbone_options, add_command, add_several
 from inctrl.cli.output import say
 from inctrl.errors import UsageError
 
@@ -33,32 +33,26 @@ EXAMPLES = """examples:
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "serve",
-        help="the same as a service: REST and a page",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "the same as a service: REST and a page",
+        __doc__,
+        _add_network_options,
+        _add_work_options,
+        add_backbone_options,
+        examples=EXAMPLES,
     )
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     where.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free one")
-    where.add_argument(
-        "--allow-host",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help="names by which the service is called, besides localhost and --host",
-    )
-    where.add_argument(
-        "--allow-origin",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="URL",
-        help="pages elsewhere that may call it",
-    )
+    words = "names by which the service is called, besides localhost and --host"
+    add_several(where, "--allow-host", "NAME", words)
+    add_several(where, "--allow-origin", "URL", "pages elsewhere that may call it")
     where.add_argument("--token-file", type=Path, metavar="FILE", help="hashed tokens")
     where.add_argument(
         "--new-token", type=Path, metavar="FILE", help="add a token to a file, print it, and end"
@@ -73,10 +67,6 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     kept.add_argument(
         "--keep-days", type=float, default=365.0, help="scores are kept so long (default: 365)"
     )
-    _add_work_options(parser)
-    add_backbone_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_work_options(parser: argparse.ArgumentParser) -> None:
@@ -103,20 +93,24 @@ def _add_work_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.new_token:
-        return _new_token(args.new_token)
+        from inctrl.service.http.tokens import write_token_file
+
+        say(f"{write_token_file(args.new_token)}\n")
+        return 0
     from inctrl.service.server import serve
 
     settings = _settings(args)
+    add_page: Callable[[FastAPI], object] = lambda _: None  # noqa: E731
+    if not args.no_page:
+        from inctrl.page import mount
+
+        add_page = mount
     _log_requests(args.quiet)
-    return serve(settings, add_page=_page(args.no_page), say=_said(args.quiet))
-
-
-def _page(without: bool) -> "Callable[[FastAPI], object]":
-    if without:
-        return lambda _: None
-    from inctrl.page import mount
-
-    return mount
+    return serve(
+        settings,
+        add_page=add_page,
+        say=lambda line: None if args.quiet else sys.stderr.write(f"{line}\n"),
+    )
 
 
 def _settings(args: argparse.Namespace) -> "Settings":
@@ -175,20 +169,9 @@ def _limits(args: argparse.Namespace) -> "Limits":
     return limits
 
 
-def _new_token(path: Path) -> int:
-    from inctrl.service.http.tokens import write_token_file
-
-    say(f"{write_token_file(path)}\n")
-    return 0
-
-
 def _log_requests(quiet: bool) -> None:
     """A line of JSON on stderr for each request."""
     access = logging.getLogger("inctrl.access")
     access.propagate = False
     access.handlers = [] if quiet else [logging.StreamHandler(sys.stderr)]
     access.setLevel(logging.CRITICAL if quiet else logging.INFO)
-
-
-def _said(quiet: bool) -> Any:
-    return (lambda _: None) if quiet else (lambda line: sys.stderr.write(f"{line}\n"))

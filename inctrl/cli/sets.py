@@ -6,14 +6,13 @@ dropping images makes the next one.
 
 import argparse
 import contextlib
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_common_options
-from inctrl.cli.output import say
+from inctrl.cli.options import add_command
+from inctrl.cli.output import say, say_json
 from inctrl.errors import InvalidFile, NotStored, UnreadableImage, UsageError
 
 if TYPE_CHECKING:
@@ -39,42 +38,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, (run, words) in ACTIONS.items():
-        action = actions.add_parser(name, help=words, description=f"{words.capitalize()}.")
-        _add_arguments(action, name)
-        action.add_argument(
-            "--store", metavar="DIR", help="the store (default: INCTRL_STORE, else user data)"
-        )
-        add_common_options(action)
-        action.set_defaults(run=run)
-
-
-def _add_arguments(action: argparse.ArgumentParser, name: str) -> None:
-    if name == "show":
-        action.add_argument("reference", metavar="NAME[@V]", help="a set, or one version of it")
-    elif name not in ("list", "verify", "import"):
-        action.add_argument("name", metavar="NAME", help="the name of the set")
-    if name == "add":
-        action.add_argument("paths", nargs="+", metavar="PATH", help="normal images, or folders")
-        action.add_argument("--item", help="what a new set shows, in words (default: object)")
-        action.add_argument("--recursive", action="store_true", help="folders with subfolders")
-    if name == "drop":
-        action.add_argument("shots", nargs="+", metavar="SHOT", help="name, or start of its hash")
-    if name in ("add", "drop"):
-        action.add_argument("--note", default="", help="kept with the version")
-    if name == "diff":
-        action.add_argument("a", type=int, metavar="A", help="the version before")
-        action.add_argument("b", type=int, metavar="B", help="the version after")
-    if name in ("list", "show", "diff"):
-        action.add_argument("--json", action="store_true", help="print JSON")
-    if name in ("export", "import"):
-        action.add_argument("file", type=Path, metavar="FILE.zip", help="the exported file")
-    if name == "export":
-        action.add_argument("--overwrite", action="store_true", help="replace the file")
-    if name == "import":
-        action.add_argument("--name", help="import it under another name")
-    if name == "remove":
-        action.add_argument("--yes", action="store_true", help="really remove it")
+    for name, (run, words, arguments) in ACTIONS.items():
+        taken = {argument: ARGUMENTS[argument] for argument in (*arguments, "--store")}
+        add_command(actions, name, run, words, f"{words.capitalize()}.", arguments=taken)
 
 
 def run_add(args: argparse.Namespace) -> int:
@@ -167,7 +133,7 @@ def run_list(args: argparse.Namespace) -> int:
         return 0
     for s in summaries:
         say(f"{s.name}@{s.version}\t{_shots(s.shots)}\t{s.item}\tchanged {s.changed}\n")
-    if not summaries:
+    if not summaries and not args.quiet:
         sys.stderr.write(f"{empty}\n")
     return 0
 
@@ -278,20 +244,52 @@ def _line(shot: "Shot") -> str:
 
 
 def _print_json(content: dict[str, Any]) -> None:
-    """Escaped to ASCII, which every terminal and pipe can carry."""
     from inctrl.files.plain import plain
 
-    say(json.dumps(plain({"schema": "inctrl/sets/1", **content}), indent=1) + "\n")
+    say_json(plain({"schema": "inctrl/sets/1", **content}))
 
 
-ACTIONS = {
-    "add": (run_add, "make a set of images, or add images to it"),
-    "drop": (run_drop, "make a version without some of the images"),
-    "list": (run_list, "list the sets"),
-    "show": (run_show, "show the images of a version and what was said of it"),
-    "diff": (run_diff, "tell what one version has and another has not"),
-    "verify": (run_verify, "check every hash and reference; exit code 5 on damage"),
-    "export": (run_export, "write a set with all its versions to a zip file"),
-    "import": (run_import, "take in what `inctrl sets export` wrote"),
-    "remove": (run_remove, "remove a set with all its versions"),
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "reference": {"metavar": "NAME[@V]", "help": "a set, or one version of it"},
+    "name": {"metavar": "NAME", "help": "the name of the set"},
+    "paths": {"nargs": "+", "metavar": "PATH", "help": "normal images, or folders"},
+    "shots": {"nargs": "+", "metavar": "SHOT", "help": "name, or start of its hash"},
+    "a": {"type": int, "metavar": "A", "help": "the version before"},
+    "b": {"type": int, "metavar": "B", "help": "the version after"},
+    "file": {"type": Path, "metavar": "FILE.zip", "help": "the exported file"},
+    "--item": {"help": "what a new set shows, in words (default: object)"},
+    "--recursive": {"action": "store_true", "help": "folders with subfolders"},
+    "--note": {"default": "", "help": "kept with the version"},
+    "--json": {"action": "store_true", "help": "print JSON"},
+    "--overwrite": {"action": "store_true", "help": "replace the file"},
+    "--name": {"help": "import it under another name"},
+    "--yes": {"action": "store_true", "help": "really remove it"},
+    "--store": {"metavar": "DIR", "help": "the store (default: INCTRL_STORE, else user data)"},
+}
+ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], int], str, tuple[str, ...]]] = {
+    "add": (
+        run_add,
+        "make a set of images, or add images to it",
+        ("name", "paths", "--item", "--recursive", "--note"),
+    ),
+    "drop": (run_drop, "make a version without some of the images", ("name", "shots", "--note")),
+    "list": (run_list, "list the sets", ("--json",)),
+    "show": (
+        run_show,
+        "show the images of a version and what was said of it",
+        ("reference", "--json"),
+    ),
+    "diff": (
+        run_diff,
+        "tell what one version has and another has not",
+        ("name", "a", "b", "--json"),
+    ),
+    "verify": (run_verify, "check every hash and reference; exit code 5 on damage", ()),
+    "export": (
+        run_export,
+        "write a set with all its versions to a zip file",
+        ("name", "file", "--overwrite"),
+    ),
+    "import": (run_import, "take in what `inctrl sets export` wrote", ("file", "--name")),
+    "remove": (run_remove, "remove a set with all its versions", ("name", "--yes")),
 }

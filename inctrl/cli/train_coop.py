@@ -7,10 +7,16 @@ that will be inspected do not belong among them.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_cache, add_command, backbone_arguments
+from inctrl.cli.options import (
+    add_backbone_options,
+    add_cache,
+    add_command,
+    backbone_arguments,
+    refuse_not_positive,
+)
 from inctrl.cli.output import say
 from inctrl.cli.progress import tracked
-from inctrl.cli.train_options import (
+from inctrl.cli.train import (
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
@@ -39,10 +45,10 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "learned prompts, for any item; needs images of both classes",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_training_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 
@@ -78,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     _refuse_numbers(args)
     training.refuse_one_class(sets)
     inspector = Inspector.load(
-        args.backbone,
         detector="zeroshot",
         cache=args.cache,
         **backbone_arguments(args),
@@ -115,8 +120,7 @@ def run(args: argparse.Namespace) -> int:
 def _refuse_numbers(args: argparse.Namespace) -> None:
     if args.epochs < 2:
         raise UsageError(f"--epochs {args.epochs}: the first only warms up; give 2 or more")
-    if args.context_length is not None and args.context_length < 1:
-        raise UsageError(f"--context-length {args.context_length} is not a positive number")
+    refuse_not_positive(args, "context_length")
 
 
 def _examples(inspector: "Inspector", sets: "list[Category]", quiet: bool) -> "Examples":

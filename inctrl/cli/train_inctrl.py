@@ -18,10 +18,11 @@ from inctrl.cli.options import (
     add_command,
     add_domain,
     backbone_arguments,
+    refuse_not_positive,
 )
 from inctrl.cli.output import say
 from inctrl.cli.progress import lines, tensorboard, tracked
-from inctrl.cli.train_options import (
+from inctrl.cli.train import (
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
@@ -30,7 +31,6 @@ from inctrl.cli.train_options import (
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from inctrl.training.fusion import Objective
     from inctrl.training.job import Job
     from inctrl.training.loop import Recipe
 
@@ -49,12 +49,12 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "InCTRL's bottleneck and heads, for any item (the default method)",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_example_options,
         _add_training_options,
         _add_tower_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 
@@ -146,10 +146,11 @@ def run(args: argparse.Namespace) -> int:
     from inctrl.backbones.weights import resolved_device
     from inctrl.inspection.inspector import Inspector
     from inctrl.training.auxiliary import gather
+    from inctrl.training.fusion import Objective
     from inctrl.training.job import Job
     from inctrl.training.processes import joined
 
-    path, recipe, objective = fresh_folder(args), _recipe(args), _objective(args)
+    path, recipe = fresh_folder(args), _recipe(args)
     versions = 0 if args.synthetic == "none" else args.versions
     auxiliary = gather(
         chosen_sets(args, labelled=False),
@@ -160,7 +161,6 @@ def run(args: argparse.Namespace) -> int:
     auxiliary.episodes(recipe)  # what cannot be drawn is told before anything is encoded
     with joined() as processes:
         inspector = Inspector.load(
-            args.backbone,
             domain=args.domain,
             cache=args.cache,
             **backbone_arguments(args),
@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
             inspector,
             auxiliary,
             recipe,
-            objective,
+            Objective(args.loss, args.grouping, args.pixels),
             path.with_name(f"{path.name}.training"),
             not args.no_text,
             processes,
@@ -209,9 +209,7 @@ def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:
 def _recipe(args: argparse.Namespace) -> "Recipe":
     from inctrl.training.loop import Recipe
 
-    for name in ("epochs", "steps", "rate"):
-        if not 0 < getattr(args, name) < math.inf:
-            raise UsageError(f"--{name} {getattr(args, name)} is not a positive number")
+    refuse_not_positive(args, "epochs", "steps", "rate")
     if args.rate > 1:
         raise UsageError(f"--rate {args.rate:g} is above 1, at which nothing is learned")
     for name in ("versions", "decay", "pixels", "clip", "patience"):
@@ -253,13 +251,6 @@ def _lora_alpha(args: argparse.Namespace) -> float:
         return float(args.lora)
     if not args.lora:
         raise UsageError("--lora-alpha weighs low-rank updates; give their rank with --lora")
-    if not 0 < args.lora_alpha < math.inf:
-        raise UsageError(f"--lora-alpha {args.lora_alpha} is not a positive number")
+    refuse_not_positive(args, "lora_alpha")
     alpha: float = args.lora_alpha
     return alpha
-
-
-def _objective(args: argparse.Namespace) -> "Objective":
-    from inctrl.training.fusion import Objective
-
-    return Objective(args.loss, args.grouping, args.pixels)

@@ -7,10 +7,15 @@ the items that will be inspected do not belong among them.
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from inctrl.cli.options import add_backbone_options, add_command, backbone_arguments
+from inctrl.cli.options import (
+    add_backbone_options,
+    add_command,
+    backbone_arguments,
+    refuse_not_positive,
+)
 from inctrl.cli.output import say
 from inctrl.cli.progress import tracked
-from inctrl.cli.train_options import (
+from inctrl.cli.train import (
     add_seed_and_fit,
     add_set_options,
     chosen_sets,
@@ -36,10 +41,10 @@ def register(methods: "argparse._SubParsersAction[Any]") -> None:
         run,
         "registration, for any item; needs normal images only",
         __doc__,
-        EXAMPLES,
         add_set_options,
         _add_training_options,
         add_backbone_options,
+        examples=EXAMPLES,
     )
 
 
@@ -71,7 +76,6 @@ def run(args: argparse.Namespace) -> int:
     sets, path, recipe = chosen_sets(args, labelled=False), fresh_folder(args), _recipe(args)
     training.refuse_few(sets, recipe.shots)
     backbone = Inspector.load(
-        args.backbone,
         detector="regad",
         cache="off",
         **backbone_arguments(args),
@@ -107,9 +111,7 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
         raise unknown(args.mode, MODES, "mode")
     if args.epochs < 2:
         raise UsageError(f"--epochs {args.epochs}: the rate falls to 0 in the last; give 2 or more")
-    for name in ("shots", "batch", "rate"):
-        if not getattr(args, name) > 0:
-            raise UsageError(f"--{name} {getattr(args, name)} is not a positive number")
+    refuse_not_positive(args, "shots", "batch", "rate")
     return Recipe(args.epochs, args.shots, args.batch, args.rate, args.seed)
 
 

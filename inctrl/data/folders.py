@@ -20,9 +20,11 @@ def expand(arguments: Iterable[str | Path], *, recursive: bool = False) -> list[
             continue
         inside = images_in(argument, recursive=recursive)
         if not inside:
-            deeper = "" if recursive else "; subfolders are read with --recursive"
             suffixes = " ".join(sorted(SUFFIXES))
-            raise UsageError(f"no images in folder {str(argument)!r} ({suffixes}){deeper}")
+            raise UsageError(
+                f"no images in folder {str(argument)!r} ({suffixes})",
+                fix=None if recursive else "read subfolders",
+            )
         found.extend(inside)
     return found
 

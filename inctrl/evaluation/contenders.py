@@ -53,11 +53,11 @@ def read_spec(text: str) -> Spec:
     """A detector as the command line names it; UsageError where it is not of the form."""
     match = SPEC.fullmatch(text)
     if match is None:
-        raise UsageError(f"--detector {text!r} is not {FORM}")
+        raise UsageError(f"detector {text!r} is not {FORM}")
     pairs = [part.partition("=") for part in (match["options"] or "").split(",") if part.strip()]
     for key, equals, _ in pairs:
         if not equals:
-            raise UsageError(f"--detector {text!r}: {key!r} is not KEY=VALUE; the form is {FORM}")
+            raise UsageError(f"detector {text!r}: {key!r} is not KEY=VALUE; the form is {FORM}")
     options = {key.strip(): value.strip() for key, _, value in pairs}
     return Spec(text, match["name"], options, match["backbone"])
 

@@ -46,11 +46,11 @@ class Reader:
             digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
         shots, test, deep = {}, {}, False
         for stored in (category.train[i] for i in drawn):
-            picture = _told(stored.decode)
+            picture = _readable(stored.decode)
             shots[category.short(stored)] = stored_digest(picture)
             deep |= picture.deep
         for sample in category.test:
-            picture = _told(sample.image.decode)
+            picture = _readable(sample.image.decode)
             test[category.short(sample.image)] = stored_digest(picture)
             deep |= picture.deep
             _check_mask(sample, picture)
@@ -82,7 +82,7 @@ class Reader:
 
 def _check_mask(sample: Sample, picture: Picture) -> None:
     height, width = picture.pixels.shape[:2]
-    anomalous = _told(lambda: read_mask(sample, (height, width)))
+    anomalous = _readable(lambda: read_mask(sample, (height, width)))
     if sample.anomalous and sample.mask and not anomalous.any():
         raise MissingData(
             f"mask {sample.mask.image.name!r} marks no pixel as anomalous: values above "
@@ -90,7 +90,7 @@ def _check_mask(sample: Sample, picture: Picture) -> None:
         )
 
 
-def _told(read: Callable[[], T]) -> T:
+def _readable(read: Callable[[], T]) -> T:
     try:
         return read()
     except UnreadableImage as error:

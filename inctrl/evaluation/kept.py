@@ -111,13 +111,9 @@ class Kept:
         return found
 
     def _put(self, name: str, data: bytes) -> None:
-        part = self.out / PARTS / f"{_own_prefix()}{uuid.uuid4().hex}"
+        # Its name tells the machine and the process, see _abandoned.
+        part = self.out / PARTS / f"{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex}"
         write_file(self.out / name, data, partial=part)
-
-
-def _own_prefix() -> str:
-    """Of this process's half-written files: its machine and number."""
-    return f"{socket.gethostname()}~{os.getpid()}~"
 
 
 def _abandoned(part: Path) -> bool:

@@ -9,7 +9,7 @@ from inctrl.errors import UsageError
 from inctrl.evaluation.content import Content
 from inctrl.evaluation.plan import Plan, counted
 
-TOLD = 16
+DIGITS = 16
 """Hex digits of an image's digest that an adapter keeps (adapters/file.py)."""
 
 
@@ -31,7 +31,7 @@ def refuse_leaks(plan: Plan, contents: Sequence[Content]) -> None:
     if shared:
         raise UsageError(
             f"{counted(shared, 'shot is', 'shots are')} of a test image's group "
-            f"(--group-by {plan.group_by}); divide the set by its groups"
+            f"(grouped by {plan.group_by!r}); divide the set by its groups"
         )
 
 
@@ -53,7 +53,7 @@ def learned(plan: Plan, contents: Sequence[Content]) -> list[str]:
         f"{category.dataset}/{category.name}: its figures there say nothing"
         for entrant in plan.entrants
         for category, content in zip(plan.categories, contents, strict=True)
-        if (seen := sum(pixels[:TOLD] in entrant.seen for pixels in content.test.values()))
+        if (seen := sum(pixels[:DIGITS] in entrant.seen for pixels in content.test.values()))
     ]
 
 
@@ -80,7 +80,7 @@ def _grouping(rule: str, category: Category) -> Callable[[Stored], str]:
         if stored.group is None:
             raise UsageError(
                 f"the layout of {category.dataset!r} names no group of "
-                f"{category.short(stored)!r}; give a regular expression with --group-by"
+                f"{category.short(stored)!r}; group by a regular expression"
             )
         return stored.group
 
@@ -88,8 +88,8 @@ def _grouping(rule: str, category: Category) -> Callable[[Stored], str]:
         match = pattern.search(category.short(stored))
         if match is None or match[pattern.groups] is None:
             raise UsageError(
-                f"--group-by {rule!r} finds nothing in {category.short(stored)!r}; every image "
-                "needs a group"
+                f"the rule of groups {rule!r} finds nothing in {category.short(stored)!r}; every "
+                "image needs a group"
             )
         return str(match[pattern.groups])
 
@@ -98,7 +98,11 @@ def _grouping(rule: str, category: Category) -> Callable[[Stored], str]:
     try:
         pattern = re.compile(rule)
     except re.error as error:
-        raise UsageError(f"--group-by {rule!r} is no regular expression ({error})") from None
+        raise UsageError(
+            f"the rule of groups {rule!r} is no regular expression ({error})"
+        ) from None
     if pattern.groups > 1:
-        raise UsageError(f"--group-by {rule!r} has {pattern.groups} groups; mark one with (...)")
+        raise UsageError(
+            f"the rule of groups {rule!r} has {pattern.groups} groups; mark one with (...)"
+        )
     return searched

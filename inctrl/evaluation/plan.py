@@ -36,7 +36,7 @@ class Plan:
         names = [(c.dataset, c.name) for c in self.categories]
         for dataset, name in names:
             if names.count((dataset, name)) > 1:
-                raise UsageError(f"category {dataset}/{name} is given twice; leave one --data out")
+                raise UsageError(f"category {dataset}/{name} is given twice; leave one out")
         self._refuse_shots()
 
     def drawn(self, category: Category) -> list[int]:
@@ -74,13 +74,13 @@ class Plan:
         if short:
             counts = [f"{c.dataset}/{c.name} has {len(c.train)}" for c in short]
             raise UsageError(
-                f"--shots {most} is more than the normal training images of "
-                f"{counted(counts, 'category', 'categories')}; ask for fewer shots, or leave them "
-                "out with --exclude"
+                f"k={most} is more than the normal training images of "
+                f"{counted(counts, 'category', 'categories')}; ask for fewer shots, or exclude "
+                "them"
             )
         hungry = [e.contender.label for e in self.entrants if e.inspector.detector.needs_shots]
         if 0 in self.shots and hungry:
-            raise UsageError(f"--shots 0, but {hungry[0]!r} needs shots; leave one of them out")
+            raise UsageError(f"k=0, but {hungry[0]!r} needs shots; leave one of them out")
 
 
 def chosen(
@@ -100,7 +100,7 @@ def chosen(
         if (not only or _names(c) & set(only)) and not _names(c) & set(exclude)
     )
     if not kept:
-        raise UsageError("--only and --exclude leave no category to evaluate")
+        raise UsageError("no category is left to evaluate")
     return kept
 
 
@@ -111,7 +111,7 @@ def shots_of(protocol: str, asked: Sequence[int] | None) -> tuple[int, ...]:
     if protocol and wanted != own:
         shots = " ".join(map(str, own))
         raise UsageError(
-            f"--protocol {protocol} is for --shots {shots}, not {' '.join(map(str, wanted))}; "
+            f"protocol {protocol} is for k = {shots}, not {' '.join(map(str, wanted))}; "
             "leave one of the two out"
         )
     return wanted

@@ -14,13 +14,12 @@ from inctrl.data.categories import Category
 from inctrl.errors import InctrlError, OutputError
 from inctrl.evaluation.contenders import Entrant
 from inctrl.evaluation.content import Content
-from inctrl.evaluation.examples import Draw, examples_of
 from inctrl.evaluation.features import DecodedImages, SharedFeatures, groups
 from inctrl.evaluation.kept import VERSION, Kept
 from inctrl.evaluation.leaks import learned, repeated
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.results import Cell, Evaluation, Example
-from inctrl.evaluation.score import cell_of, judge
+from inctrl.evaluation.score import Draw, cell_of, examples_of, judge
 from inctrl.evaluation.timings import Timings
 from inctrl.version import __version__
 

@@ -18,16 +18,19 @@ from torch import Tensor
 from inctrl.data.categories import Category, read_mask
 from inctrl.errors import InctrlError
 from inctrl.evaluation.features import DecodedImages
-from inctrl.evaluation.results import Cell
+from inctrl.evaluation.results import Cell, Example
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inputs import NO_FEATURES, Shots, open_shots
 from inctrl.inspection.inspector import Inspector
 from inctrl.machine import machine
 from inctrl.maths.geometry import View
 from inctrl.maths.overlap import pixel_figures
+from inctrl.types import Result
 
 TOGETHER = 8
 """Test images that are scored in one call."""
+EACH = 3
+"""Examples of a role."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class Judged:
     seconds: float
 
 
+Draw: TypeAlias = Callable[[Result, FittedInspector], bytes]
+"""A result as a picture, PNG."""
 Scorer: TypeAlias = Callable[[FittedInspector, Category, DecodedImages, int], Scores]
 
 
@@ -136,6 +141,44 @@ def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: in
         bytes=sum(t.numel() * t.element_size() for t in packed.values()),
         machine=machine(),
     )
+
+
+def examples_of(
+    judged: Judged, cell: Cell, category: Category, decoded: DecodedImages, draw: Draw
+) -> list[Example]:
+    """The maps worth looking at: the surest finds, the worst misses and the worst false alarms."""
+
+    def pictured(row: int) -> Result:
+        [result] = judged.fitted.inspect([decoded(category.test[row].image, judged.fitted.window)])
+        return result
+
+    return [
+        Example(
+            contender=cell.contender,
+            dataset=cell.dataset,
+            category=cell.category,
+            k=cell.k,
+            seed=cell.seed,
+            image=category.short(category.test[row].image),
+            kind=category.test[row].kind,
+            score=cell.scores[row],
+            threshold=cell.threshold,
+            role=role,
+            png=draw(pictured(row), judged.fitted),
+        )
+        for role, row in _chosen(cell.scores, [sample.anomalous for sample in category.test])
+    ]
+
+
+def _chosen(scores: tuple[float, ...], anomalous: list[bool]) -> Iterator[tuple[str, int]]:
+    """(role, row): none is both among the highest and among the lowest; ties go by the order."""
+    falling = sorted(range(len(scores)), key=lambda row: (-scores[row], row))
+    bad = [row for row in falling if anomalous[row]]
+    good = [row for row in falling if not anomalous[row]]
+    found = bad[:EACH]
+    missed = [row for row in reversed(bad) if row not in found][:EACH]
+    for role, rows in (("found", found), ("missed", missed), ("alarm", good[:EACH])):
+        yield from ((role, row) for row in rows)
 
 
 def _pixels(judged: Judged, category: Category) -> dict[str, float] | None:

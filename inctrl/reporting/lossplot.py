@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inctrl.reporting.plot import round_step
+
 MOST = 400
 """Points that are drawn; the steps between two of them are averaged."""
 
@@ -80,9 +82,7 @@ def _averaged(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round values that span low to high."""
-    raw = (high - low) / 5 or 1.0
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+    step = round_step((high - low) / 5 or 1.0)
     first = math.floor(low / step + 1e-9)
     count = math.ceil((high - first * step) / step - 1e-9)
     return [round((first + i) * step, 12) for i in range(count + 1)]

@@ -47,7 +47,10 @@ def layer(result: Result, scale: Scale, size: tuple[int, int]) -> PIL.Image.Imag
         line = line_width(size)
         _draw_contour(indices, above, line)
         picture = PIL.Image.fromarray(indices)
-        _draw_regions(picture, result, line)
+        draw = PIL.ImageDraw.Draw(picture)
+        for region in result.regions:
+            corners = scaled_corners(region.box, result.image.size, picture.size)
+            draw_box(draw, corners, line, DARK, LIGHT)
     else:
         picture = PIL.Image.fromarray(indices)
     picture.putpalette(_palette(scale), "RGBA")
@@ -110,13 +113,6 @@ def _draw_contour(indices: NDArray[np.uint8], above: NDArray[np.bool_], line: in
     shrunk = ndimage.minimum_filter(mask, size=2 * line + 1, mode="nearest")
     indices[(grown == 1) & ~above] = DARK
     indices[above & (shrunk == 0)] = LIGHT
-
-
-def _draw_regions(picture: PIL.Image.Image, result: Result, line: int) -> None:
-    draw = PIL.ImageDraw.Draw(picture)
-    for region in result.regions:
-        corners = scaled_corners(region.box, result.image.size, picture.size)
-        draw_box(draw, corners, line, DARK, LIGHT)
 
 
 def _palette(scale: Scale) -> bytes:

@@ -109,12 +109,16 @@ class _Axis:
             coarse = [v for v in inside if f"{v:e}".startswith("1.0")]
             few = inside if len(inside) <= 6 else coarse[:: -(-len(coarse) // 6)]
             return [(v, f"{v:g}") for v in few]
-        raw = (self.high - self.low) / 7
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+        step = round_step((self.high - self.low) / 7)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         return [(i * step, f"{i * step:.{digits}f}") for i in range(first, last + 1)]
+
+
+def round_step(least: float) -> float:
+    """The first of 1, 2, 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= least)
 
 
 def _evenly(rows: Sequence[Row]) -> Sequence[Row]:

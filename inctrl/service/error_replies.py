@@ -54,6 +54,11 @@ FIXES: Mapping[errors.Fix, str] = {
     "name an adapter": "name one as 'adapter' (GET /v1/models lists them)",
     "leave the adapter out": "leave 'adapter' out",
     "give normals": "name a set or send shots (detectors 'zeroshot' and 'winclip' need none)",
+    "allow the network": "or restart the service with --allow-network",
+    "use another cache": "restart the service with another cache",
+    "read subfolders": "set 'recursive' to read subfolders",
+    "use another store": "restart the service with another --store",
+    "overwrite": "choose another file",
 }
 """What somebody who sends requests can do about an error."""
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

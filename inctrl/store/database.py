@@ -143,7 +143,7 @@ class Database:
             )
         if tables and not version:
             raise InvalidFile(
-                f"{str(self.path)!r} is a database of another program; choose another --store DIR"
+                f"{str(self.path)!r} is a database of another program", fix="use another store"
             )
         return version
 

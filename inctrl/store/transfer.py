@@ -30,7 +30,7 @@ def export_set(store: Store, name: str, path: Path, *, overwrite: bool = False) 
         record = read_record(db, parse_name(name))
         manifest = Manifest(**vars(record), feedback=store.feedback.list(name))
     if path.exists() and not (overwrite and path.is_file()):
-        raise OutputError(f"{str(path)!r} is there already; choose another file, or --overwrite")
+        raise OutputError(f"{str(path)!r} is there already", fix="overwrite")
     with whole_file(path, durable=True) as partial:
         write_archive(partial, _members(store, manifest))
 

@@ -77,14 +77,14 @@ def gather(
     for category in categories:
         if names.count(category.name) > 1:
             raise UsageError(
-                f"category {category.name!r} is given twice, once in {category.dataset!r}; leave "
-                f"one out with --exclude {category.dataset}/{category.name}"
+                f"category {category.name!r} is given twice, once in {category.dataset!r}; "
+                f"exclude '{category.dataset}/{category.name}'"
             )
     if hold_out is not None and hold_out not in names:
         raise unknown(hold_out, names, "set to hold out")
     ordered = [c for c in categories if c.name != hold_out]
     if not ordered:
-        raise UsageError("--hold-out leaves no set to train on; give more sets")
+        raise UsageError("holding it out leaves no set to train on; give more sets")
     ordered += [c for c in categories if c.name == hold_out]
     examples: list[Example] = []
     members = []
@@ -99,7 +99,7 @@ def gather(
     if hold_out is not None and not members[-1].anomalous:
         raise UsageError(
             f"held-out set {hold_out!r} has no anomalous image to be judged by; "
-            "hold out another, or let defects be drawn with --synthetic auto"
+            "hold out another, or let defects be drawn on its normal ones"
         )
     words = tuple(category.words for category in ordered)
     return Auxiliary(tuple(examples), tuple(members), words, hold_out is not None)

@@ -31,7 +31,7 @@ def open_folder(folder: Path) -> None:
     if foreign:
         raise OutputError(
             f"{str(folder)!r}, where a training is kept until it is done, holds {foreign[0]!r}, "
-            "which no training has written; move it away, or choose another --out"
+            "which no training has written; move it away, or choose another name or folder"
         )
 
 
@@ -53,7 +53,8 @@ def locked(folder: Path) -> Iterator[None]:
         held = lock(folder / LOCK)
     if held is None:
         raise Conflict(
-            f"another training is at work in {str(folder)!r}; wait for it, or choose another --out"
+            f"another training is at work in {str(folder)!r}; wait for it, or choose "
+            "another name or folder"
         )
     try:
         yield

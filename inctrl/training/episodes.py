@@ -66,7 +66,7 @@ class Episodes:
         if not any(m.anomalous for m in self.members):
             raise UsageError(
                 "no anomalous image to train on; give sets that have some, or let defects be "
-                "drawn with --synthetic"
+                "drawn on normal ones"
             )
 
     def step(self, number: int) -> Draw:
@@ -99,7 +99,7 @@ def refuse_few(members: Sequence[Members], needed: int, shots: int) -> None:
     if few:
         raise UsageError(
             f"{shots} shots and a query are {needed} normal images, more than there are in "
-            f"{', '.join(few)}; give fewer --shots, or leave them out with --exclude"
+            f"{', '.join(few)}; give fewer shots, or exclude these sets"
         )
 
 
@@ -109,7 +109,7 @@ def balanced(draw: Draw, rank: int, size: int) -> Draw:
         return draw
     if len(draw.queries) % (2 * size) or len(draw.queries) < 4 * size:
         raise UsageError(
-            f"--batch {len(draw.queries)} cannot be shared by {size} processes, each of which "
+            f"a batch of {len(draw.queries)} cannot be shared by {size} processes, each of which "
             "needs as many normal as anomalous queries, two of each or more; give a multiple of "
             f"{2 * size} from {4 * size} on"
         )

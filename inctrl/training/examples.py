@@ -5,6 +5,7 @@ Sets that have no anomalous images get drawn ones: each normal image with defect
 in a mapped file where it would be too large for that.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,38 +89,40 @@ def open_example(example: Example, seed: int) -> tuple[Image, NDArray[np.bool_] 
     return image, mask if mask.any() else None
 
 
+@contextlib.contextmanager
+def usable() -> Iterator[None]:
+    """MissingData for an image that cannot be used: part of a set is not the set."""
+    try:
+        yield
+    except (UnreadableImage, UsageError) as error:
+        raise MissingData(f"the sets cannot be learned from: {error}") from None
+
+
 def encode_examples(
     inspector: Inspector, examples: Sequence[Example], seed: int
 ) -> Iterator[tuple[Features, Tensor]]:
-    """Features and shares n h w of the examples, READ at a time.
-
-    MissingData names an image that cannot be used: part of a set is not the set.
-    """
+    """Features and shares n h w of the examples, READ at a time."""
     for start in range(0, len(examples), READ):
         pictures = []
         for example in examples[start : start + READ]:
-            try:
+            with usable():
                 pictures.append(open_example(example, seed))
-            except (UnreadableImage, UsageError) as error:
-                raise MissingData(f"the sets cannot be learned from: {error}") from None
         features = inspector.encode([image for image, _ in pictures])
         grid = (features.patches[0].shape[1], features.patches[0].shape[2])
         shares = [
-            torch.full(grid, torch.nan) if mask is None else _shares(mask, grid, inspector, image)
+            torch.full(grid, torch.nan)
+            if mask is None
+            else cell_shares(mask, grid, inspector.view(image))
             for image, mask in pictures
         ]
         yield features, torch.stack(shares)
 
 
-def _shares(
-    mask: NDArray[np.bool_], grid: tuple[int, int], inspector: Inspector, image: Image
-) -> Tensor:
-    return cell_shares(mask, grid, inspector.view(image)) if mask.any() else torch.zeros(grid)
-
-
 def cell_shares(mask: NDArray[np.bool_], grid: tuple[int, int], view: View) -> Tensor:
     """h w: the share of each cell's pixels that the mask H W marks."""
     shares = torch.zeros(grid)
+    if not mask.any():
+        return shares
     for row in range(grid[0]):
         for column in range(grid[1]):
             left, top, right, bottom = view.cell_box(row, column, grid)

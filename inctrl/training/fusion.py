@@ -113,7 +113,7 @@ class FrozenLearner:
             if not every.isfinite().all():
                 raise UsageError(
                     "the scores of the held-out set are no numbers any more; train with a lower "
-                    "--rate, a lower --decay, or with --clip 1"
+                    "rate or decay, or with gradients clipped to 1"
                 )
             found.append(roc_auc_score(draw.labels.numpy(), every.numpy()))
         return float(np.mean(found))

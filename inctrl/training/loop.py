@@ -135,7 +135,7 @@ def _step(
     if not math.isfinite(float(parts[0])):
         raise UsageError(
             f"the loss is {float(parts[0])} in step {step + 1} (epoch {step // recipe.steps + 1}); "
-            f"train with a lower --rate than {recipe.rate:g}, or with --clip 1"
+            f"train with a lower rate than {recipe.rate:g}, or with gradients clipped to 1"
         )
     optimiser.zero_grad()
     loss.total.backward()
@@ -161,7 +161,7 @@ def _end_epoch(module: nn.Module, recipe: Recipe, run: Run, progress: Progress) 
         row["held_out_auroc"] = value
         if value > progress.best:
             progress.best, progress.stale = value, 0
-            progress.kept = _copy(module)
+            progress.kept = copy.deepcopy(module.state_dict())
         else:
             progress.stale += 1
     if run.processes.first:
@@ -202,7 +202,3 @@ def _save(
         "progress": {name: value for name, value in vars(progress).items() if name != "step"},
     }
     checkpoint.save(run.folder, run.identity, progress.step, states)
-
-
-def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return copy.deepcopy(module.state_dict())

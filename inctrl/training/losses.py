@@ -1,10 +1,13 @@
 """Losses of InCTRL's training: of probabilities b in (0, 1) and labels b in {0, 1} -> a scalar."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from inctrl.errors import UsageError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 GAMMA = 2.0
@@ -43,6 +46,17 @@ def segmentation(maps: Tensor, shares: Tensor) -> Tensor:
     marked = shares.flatten(1).amax(dim=1) > 0
     dice = 1 - (overlap + LEAST) / (both + LEAST)
     return focal(maps, shares) + (dice * marked).sum() / marked.sum().clamp_min(1)
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, otherwise: str) -> float:
+    """One step down; gives the loss. UsageError, ending in `otherwise`, where it is no number."""
+    value = loss.item()
+    if not math.isfinite(value):
+        raise UsageError(f"the loss is {value}{otherwise}")
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return value
 
 
 LOSSES: dict[str, Loss] = {"released": released, "focal": focal, "bce": cross_entropy}

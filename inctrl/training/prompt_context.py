@@ -23,6 +23,7 @@ from inctrl.maths.placement import Position
 from inctrl.maths.similarity import TEMPERATURE, class_logits
 from inctrl.prompting import STATES, encode_states, taking_context
 from inctrl.protocols import Backbone
+from inctrl.training.losses import descend
 
 RATE, FIRST_RATE = 0.002, 1e-5
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
@@ -64,8 +65,8 @@ def refuse_one_class(sets: Sequence[Category]) -> None:
             if kind not in kinds:
                 raise UsageError(
                     f"set {data.name!r} has no {word} test image: cross entropy on one class "
-                    "alone learns to answer it always; add some, or leave the set out with "
-                    f"--exclude {data.name}"
+                    "alone learns to answer it always; add some, or exclude "
+                    f"{data.name!r}"
                 )
 
 
@@ -116,11 +117,11 @@ def first_context(
     """
     embedded = taking_context(backbone).embed_words(words or "").detach().float().cpu()
     if words is not None and not len(embedded):
-        raise UsageError(f"{words!r} holds no words to start from; leave --init out")
+        raise UsageError(f"{words!r} holds no words to start from; leave them out")
     if words and length not in (None, len(embedded)):
         raise UsageError(
             f"{words!r} is {len(embedded)} tokens to {backbone.name!r}, not {length} vectors; "
-            "leave --context-length out"
+            "leave the length out"
         )
     count = len(embedded) or length or LENGTH
     contexts = len(STATES) if own else 1
@@ -152,16 +153,9 @@ def train(
 
 def step(optimiser: torch.optim.Optimizer, logits: Tensor, labels: Tensor) -> float:
     """One step down the mean cross entropy of logits b c and class numbers b; gives the loss."""
-    loss = F.cross_entropy(logits, labels)
-    if not math.isfinite(loss.item()):
-        raise UsageError(
-            f"the loss is {loss.item()}: the vectors have left the range of the text tower; "
-            "train with another --seed, or from words (--init)"
-        )
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return loss.item()
+    why = ": the vectors have left the range of the text tower; "
+    advice = f"{why}train with another seed, or from words"
+    return descend(optimiser, F.cross_entropy(logits, labels), advice)
 
 
 def optimiser_of(context: PromptContext) -> torch.optim.SGD:

@@ -19,6 +19,7 @@ from inctrl.backbones.aligned import registered, staged
 from inctrl.data.categories import Category
 from inctrl.errors import UsageError
 from inctrl.protocols import Backbone
+from inctrl.training.losses import descend
 from inctrl.types import Fit
 
 MOMENTUM = 0.9
@@ -49,7 +50,7 @@ def refuse_few(sets: Sequence[Category], shots: int) -> None:
     if few:
         raise UsageError(
             f"{shots} shots and a query are {shots + 1} normal images, more than train/good has "
-            f"in {', '.join(few)}; give fewer --shots, or leave them out with --exclude"
+            f"in {', '.join(few)}; give fewer shots, or exclude these sets"
         )
 
 
@@ -99,15 +100,8 @@ def train(
         for which, queries, supports in batches([len(n) for n in normals], recipe, epoch):
             maps = normals[which]
             loss = rest.loss(maps[queries].to(stages.device), maps[supports].to(stages.device))
-            if not math.isfinite(loss.item()):
-                raise UsageError(
-                    f"the loss is {loss.item()} in epoch {epoch}; train with a lower --rate than "
-                    f"{recipe.rate:g}"
-                )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            yield loss.item()
+            advice = f" in epoch {epoch}; train with a lower rate than {recipe.rate:g}"
+            yield descend(optimiser, loss, advice)
 
 
 @dataclass(frozen=True, eq=False)

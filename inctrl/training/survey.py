@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from inctrl.data.categories import Mask
 from inctrl.data.stored import Stored
-from inctrl.errors import MissingData, UnreadableImage, UsageError
-from inctrl.images import Window, shared_window, stored_digest
+from inctrl.errors import UsageError
+from inctrl.images import shared_window, stored_digest
 from inctrl.training.auxiliary import Auxiliary
-from inctrl.training.examples import Example
+from inctrl.training.examples import Example, usable
 
 MOST = 64
 """Normal images that set a category's brightness window."""
@@ -49,7 +49,8 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
     _refuse_trained_on(auxiliary, images)
     examples = list(auxiliary.examples)
     for members in auxiliary.members:
-        window = _window([examples[i].image for i in members.normal if i in deep][:MOST])
+        normals = [examples[i].image for i in members.normal if i in deep][:MOST]
+        window = shared_window([image.decode() for image in normals])
         for i in (*members.normal, *members.anomalous):
             examples[i] = replace(examples[i], window=window)
     return replace(auxiliary, examples=tuple(examples)), Survey(images, masks)
@@ -60,10 +61,8 @@ def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[in
     known: dict[Stored, tuple[str, bool]] = {}
     for example in examples:
         if example.image not in known:
-            try:
+            with usable():
                 picture = example.image.decode()
-            except UnreadableImage as error:
-                raise MissingData(f"the sets cannot be learned from: {error}") from None
             known[example.image] = (stored_digest(picture), picture.deep)
     found = [known[example.image] for example in examples]
     deep = frozenset(i for i, (_, is_deep) in enumerate(found) if is_deep)
@@ -74,10 +73,8 @@ def _mask_digest(example: Example) -> str:
     mask: Mask | None = example.sample.mask if example.sample else None
     if mask is None:
         return ""
-    try:
+    with usable():
         parts = [stored_digest(part.decode()) for part in (mask.image, *mask.others)]
-    except UnreadableImage as error:
-        raise MissingData(f"the sets cannot be learned from: {error}") from None
     return hashlib.sha256(f"{mask.above} {' '.join(parts)}".encode()).hexdigest()
 
 
@@ -96,7 +93,3 @@ def _refuse_trained_on(auxiliary: Auxiliary, images: Sequence[str]) -> None:
             f"held-out image {ours!r} is trained on too, as {theirs!r} ({len(both)} such images); "
             "hold out a set of other images"
         )
-
-
-def _window(normals: Sequence[Stored]) -> Window | None:
-    return shared_window([image.decode() for image in normals])

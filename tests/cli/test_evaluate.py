@@ -17,8 +17,7 @@ import pytest
 from fake_evaluation import CATEGORIES, contender, evaluation
 from labelled import entrant, picture, plan_of, save, write_adapter, write_set
 
-from inctrl.cli.evaluate_show import FEWER, audit_line, summary
-from inctrl.cli.evaluate_watch import Watch
+from inctrl.cli.evaluate_output import FEWER, Watch, audit_line, summary
 from inctrl.cli.main import run
 from inctrl.detectors.incontext import InContext
 from inctrl.errors import UsageError
@@ -188,8 +187,8 @@ def test_a_shot_among_the_test_images_ends_it_before_anything_is_written(
         (["--detector", "patchcore:nope=1"], "unknown option"),
         (["--detector", "spade", "spade"], "named twice"),
         (["--exclude", "feild"], "did you mean 'field'"),
-        (["--shots", "2", "50"], "--shots 50 is more than"),
-        (["--protocol", "inctrl"], "--protocol inctrl is for --shots 2 4 8"),
+        (["--shots", "2", "50"], "k=50 is more than"),
+        (["--protocol", "inctrl"], "protocol inctrl is for k = 2 4 8"),
         (["--group-by", "group"], "names no group"),
         (["--alpha", "2"], "alpha 2"),
         (["--cache-size", "0"], "--cache-size 0"),

@@ -87,6 +87,8 @@ def test_sets_are_listed(images: Path, capsys: pytest.CaptureFixture[str]) -> No
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "`inctrl sets add` makes one" in shown.err
+    assert run("list", "--quiet") == 0
+    assert capsys.readouterr().err == ""
     run("add", "nut", images / "1.png")
     run("add", "bottle", images, "--item", "bottle cap")
     capsys.readouterr()

@@ -198,7 +198,7 @@ def test_normal_images_alone_are_refused_with_the_reason(
         "set 'cap' has no anomalous test image: cross entropy on one class alone learns to answer"
         in error
     )
-    assert "--exclude cap" in error
+    assert "exclude 'cap'" in error
 
 
 def test_a_set_with_a_long_name_is_named(

@@ -16,7 +16,7 @@ def test_more_shots_than_normals_is_one_error_that_names_every_category(tmp_path
     write_set(tmp_path, "a", train=3)
     write_set(tmp_path, "b", train=8)
     write_set(tmp_path, "c", train=2)
-    with pytest.raises(UsageError, match=r"--shots 4 .*2 categories \(.*/a has 3, .*/c has 2\)"):
+    with pytest.raises(UsageError, match=r"k=4 .*2 categories \(.*/a has 3, .*/c has 2\)"):
         plan_of(tmp_path, [entrant()], shots=(2, 4))
     assert plan_of(tmp_path, [entrant()], shots=(1, 2)).shots == (1, 2)
 
@@ -56,7 +56,7 @@ def test_categories_are_chosen_by_name_or_with_their_data_set(tmp_path: Path) ->
     assert names(["a"], ["two/a"]) == ["one/a"]
     with pytest.raises(UsageError, match="unknown category 'c'"):
         names([], ["c"])
-    with pytest.raises(UsageError, match="leave no category"):
+    with pytest.raises(UsageError, match="no category is left"):
         names(["b"], ["b"])
 
 
@@ -65,5 +65,5 @@ def test_a_protocol_has_shots_of_its_own() -> None:
     assert shots_of("inctrl", [8, 2, 4]) == (2, 4, 8)
     assert shots_of("", None) == (1, 2, 4, 8)
     assert shots_of("", [4, 1, 4]) == (1, 4)
-    with pytest.raises(UsageError, match="--protocol inctrl is for --shots 2 4 8, not 1"):
+    with pytest.raises(UsageError, match="protocol inctrl is for k = 2 4 8, not 1"):
         shots_of("inctrl", [1])

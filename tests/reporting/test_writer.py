@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from inctrl.errors import Conflict, OutputError
+from inctrl.errors import Conflict, NoSpace, OutputError
 from inctrl.reporting import RunWriter
 from inctrl.reporting.run import ALL_PICTURED, FailedRow, Row, pictured, row
 from inctrl.reporting.scores import COLUMNS, to_csv
@@ -213,7 +213,7 @@ def test_what_cannot_be_written_is_told_in_one_line(tmp_path, info, result, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(OutputError, match="the disk is full") as caught:
+    with pytest.raises(NoSpace, match="the disk is full") as caught:
         write(tmp_path / "run", info(), [result()])
     assert caught.value.exit_code == 7
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -111,5 +111,5 @@ def test_too_few_normal_images_are_named() -> None:
 
 
 def test_nothing_anomalous_at_all_is_refused() -> None:
-    with pytest.raises(UsageError, match="--synthetic"):
+    with pytest.raises(UsageError, match="let defects be drawn"):
         episodes(members=(Members("clean", (0, 1, 2, 3), ()),)).refuse_few()

@@ -180,7 +180,7 @@ def test_held_out_images_that_are_trained_on_are_refused(root: Path) -> None:
 
 
 def test_a_category_given_twice_is_refused(sets: list[Category]) -> None:
-    with pytest.raises(UsageError, match="'tile' is given twice.*--exclude sets/tile"):
+    with pytest.raises(UsageError, match="'tile' is given twice.*exclude 'sets/tile'"):
         gather([*sets, sets[1]], "tile", versions=1, everywhere=False)
 
 

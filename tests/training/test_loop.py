@@ -143,7 +143,7 @@ def test_it_ends_early_when_epochs_bring_nothing(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nan in step 6 \(epoch 2\).*lower --rate than 0\.001"):
+    with pytest.raises(UsageError, match=r"nan in step 6 \(epoch 2\).*lower rate than 0\.001"):
         finish(toy(broken_at=5), RECIPE, run(tmp_path))
 
 

@@ -7,7 +7,8 @@ from inctrl.evaluation.tables import Tables
 from inctrl.maths.intervals import Spread
 from inctrl.maths.metrics import METRICS
 from inctrl.reporting.evaluation import figures
-from inctrl.reporting.evaluation.grids import Entry, Grid, Line, label
+from inctrl.reporting.evaluation.findings import label
+from inctrl.reporting.evaluation.grids import Entry, Grid, Line
 from inctrl.reporting.words import plural, printable
 
 PROTOCOL = "inctrl"

@@ -5,7 +5,6 @@ first over the categories of a seed, then over the seeds. The band goes from the
 the highest; among many contenders bands would hide the curves.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from inctrl.evaluation.results import Cell
 from inctrl.evaluation.tables import Tables, ordered
 from inctrl.reporting.words import printable
 
@@ -56,16 +54,13 @@ def curves(tables: Tables, dataset: str, k: int) -> tuple[Curves, ...]:
         for contender, by_seed in runs.items():
             seeds = [np.mean([curve(*run) for run in seed], axis=0) for seed in by_seed]
             label = printable(tables.evaluation.contenders[contender].label)
-            label += _part(min(map(len, by_seed)), categories)
+            there = min(map(len, by_seed))
+            if there < categories:  # not to be held against the curves over all
+                label += f" ({there} of {categories} categories)"
             drawing = _drawn(contender, label, np.stack(seeds))
             found.append(drawing if len(runs) <= MOST_BANDS else replace(drawing, band=""))
         drawn.append(Curves(kind, across, up, tuple(found)))
     return tuple(drawn) if runs else ()
-
-
-def _part(there: int, of: int) -> str:
-    """A curve over fewer categories is not to be held against the others."""
-    return f" ({there} of {of} categories)" if there < of else ""
 
 
 Run: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.float64]]
@@ -76,18 +71,12 @@ def _runs(tables: Tables, dataset: str, k: int) -> dict[int, list[list[Run]]]:
     found: dict[int, dict[int, list[Run]]] = {}
     for (contender, test, shots, seed), cell in ordered(tables.evaluation):
         labels = np.array(tables.evaluation.tests[test].anomalous)
-        if cell.dataset == dataset and shots == k and _drawable(cell, labels):
-            run = (labels, _ranks(cell.scores))
+        drawable = labels.any() and not labels.all() and not np.isnan(cell.scores).any()
+        if cell.dataset == dataset and shots == k and drawable:
+            ranks = np.unique(cell.scores, return_inverse=True)[1].astype(np.float64)
+            run = (labels, ranks)
             found.setdefault(contender, {}).setdefault(seed, []).append(run)
     return {contender: list(seeds.values()) for contender, seeds in found.items()}
-
-
-def _drawable(cell: Cell, labels: NDArray[np.bool_]) -> bool:
-    return bool(labels.any() and not labels.all() and not np.isnan(cell.scores).any())
-
-
-def _ranks(scores: Sequence[float]) -> NDArray[np.float64]:
-    return np.unique(scores, return_inverse=True)[1].astype(np.float64)
 
 
 def _grid() -> NDArray[np.float64]:

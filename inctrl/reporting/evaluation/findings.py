@@ -23,6 +23,11 @@ def findings(tables: Tables) -> list[Finding]:
     return [found for metric in COMPARED if (found := _finding(tables, metric)) is not None]
 
 
+def label(tables: Tables, contender: int) -> str:
+    """What a contender is called, printable."""
+    return printable(tables.evaluation.contenders[contender].label)
+
+
 def ranking(tables: Tables, metric: str) -> list[tuple[int, float]]:
     """Contenders and their mean over data sets and numbers of shots, best first."""
     means = []
@@ -44,7 +49,7 @@ def _finding(tables: Tables, metric: str) -> Finding | None:
     title = METRICS[metric].column if METRICS[metric].about == "pixels" else METRICS[metric].title
     title = title.partition(" (")[0]
     (first, mean), *others = order
-    name = _label(tables, first)
+    name = label(tables, first)
     if not others:
         return Finding(
             f"{name} reaches {figures.figure(mean)} % {title}",
@@ -54,19 +59,20 @@ def _finding(tables: Tables, metric: str) -> Finding | None:
     open_ones = [other for other, found in differences.items() if found is None or not found.clear]
     second = others[0][0]
     if not open_ones:
+        clear = f", and clear of the other {len(others) - 1} too" if len(others) > 1 else ""
         return Finding(
             f"{name} is best in {title}",
-            f"{name} leads in {title}: ahead of {_label(tables, second)} by "
-            f"{_grounds(differences[second])}{_of_others(len(others))}.",
+            f"{name} leads in {title}: ahead of {label(tables, second)} by "
+            f"{_grounds(differences[second])}{clear}.",
         )
     close = open_ones[0]
     found = differences[close]
     lead = f"{name} is highest" if mean > others[0][1] else f"{name} is level"
     if found is None:
-        reason = f"{lead}, but was never measured together with {_label(tables, close)}"
+        reason = f"{lead}, but was never measured together with {label(tables, close)}"
     else:
         # Ranked by means over all that is defined, compared on what both have.
-        reason = f"{lead}; against {_label(tables, close)} it is at {_grounds(found)}"
+        reason = f"{lead}; against {label(tables, close)} it is at {_grounds(found)}"
         reason += _why_open(found)
     more = f"; {plural(len(open_ones) - 1, 'other')} as open" if len(open_ones) > 1 else ""
     return Finding(f"No clear winner in {title}", f"No clear winner in {title}: {reason}{more}.")
@@ -91,10 +97,6 @@ def _why_open(found: Difference) -> str:
     return ", but too few categories and seeds were seen to keep to this interval"
 
 
-def _of_others(others: int) -> str:
-    return f", and clear of the other {others - 1} too" if others > 1 else ""
-
-
 def _by_shots(tables: Tables, metric: str, contender: int) -> str:
     shown: Sequence[str] = [
         f"{figures.with_spread(tables.overall(metric, contender, i).spread, metric)} with {k}"
@@ -107,7 +109,3 @@ def _over(tables: Tables) -> str:
     count = plural(len(tables.datasets), "data set")
     categories = plural(len(tables.evaluation.tests), "category", "categories")
     return f"shots, mean over {categories} of {count}"
-
-
-def _label(tables: Tables, contender: int) -> str:
-    return printable(tables.evaluation.contenders[contender].label)

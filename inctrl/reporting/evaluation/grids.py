@@ -9,7 +9,7 @@ from inctrl.evaluation.tables import COMPARED, Mean, Tables
 from inctrl.maths.intervals import Difference, Spread
 from inctrl.maths.metrics import METRICS
 from inctrl.reporting.evaluation import figures
-from inctrl.reporting.evaluation.findings import ranking
+from inctrl.reporting.evaluation.findings import label, ranking
 from inctrl.reporting.words import plural, printable
 
 
@@ -78,7 +78,9 @@ def differences(
         found = [tables.difference(metric, first, second, k, dataset) for k in ks]
         if found[0] is not None:
             pair = f"{label(tables, first)} {figures.MINUS} {label(tables, second)}"
-            lines.append(Line(pair, tuple(map(_difference, found)), _wins(found[0])))
+            mean = found[0]
+            wins = f"higher in {mean.wins}, lower in {mean.losses} of {mean.categories}"
+            lines.append(Line(pair, tuple(map(_difference, found)), wins))
     if not lines:
         return None
     where = "all data sets" if dataset is None else printable(dataset)
@@ -152,11 +154,6 @@ def compared(tables: Tables) -> list[str]:
     ]
 
 
-def label(tables: Tables, contender: int) -> str:
-    """What a contender is called, printable."""
-    return printable(tables.evaluation.contenders[contender].label)
-
-
 def _tests(tables: Tables, dataset: str) -> list[int]:
     return [i for i, test in enumerate(tables.evaluation.tests) if test.dataset == dataset]
 
@@ -192,10 +189,6 @@ def _difference(found: Difference | None) -> Entry:
         return Entry(figures.NONE)
     note = figures.interval(found) + (" (rough)" if found.rough and found.low is not None else "")
     return Entry(figures.points(found.mean), found.mean, note, "clear" if found.clear else "")
-
-
-def _wins(found: Difference) -> str:
-    return f"higher in {found.wins}, lower in {found.losses} of {found.categories}"
 
 
 def _marked(entry: Entry, worst: bool) -> Entry:

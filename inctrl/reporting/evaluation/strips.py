@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inctrl.evaluation.tables import Tables
 from inctrl.reporting.evaluation import figures
-from inctrl.reporting.evaluation.grids import label
+from inctrl.reporting.evaluation.findings import label
 from inctrl.reporting.words import printable
 
 LEFT, RIGHT = 2.0, 98.0
