@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from inctrl.page import look
+from inctrl.page import theme
 from inctrl.page.boundary import ApiFirst, Bounded
 from inctrl.page.clients import offer_inspection
 from inctrl.page.evaluate_tab import EvaluateTab
@@ -70,9 +70,9 @@ def mount(app: FastAPI) -> None:
             app,
             page,
             "/",
-            theme=look.theme(),
-            head=look.head(),
-            favicon_path=str(look.FAVICON),
+            theme=theme.theme(),
+            head=theme.head(),
+            favicon_path=str(theme.FAVICON),
             footer_links=[],
             run_history=False,
             show_error=False,

@@ -5,16 +5,27 @@ page, without path or traceback, and never markup.
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
 from typing import Any, TypeVar
 
 import gradio as gr
 
-from inctrl.errors import Busy, InctrlError
+from inctrl.errors import Busy, Fix, InctrlError
 from inctrl.service.http.problems import spoken
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+FIXES: Mapping[Fix, str] = {
+    "name an adapter": "choose an adapter",
+    "leave the adapter out": "choose no adapter",
+    "give normals": "add normal images, or choose a saved set",
+    "allow the network": "or ask whoever runs the service to allow the network",
+    "use another cache": "ask whoever runs the service for another cache",
+    "read subfolders": "choose the folder below",
+    "use another store": "ask whoever runs the service for another store",
+    "overwrite": "choose another name",
+}
+"""What somebody at the page can do about an error."""
 
 
 def on(
@@ -81,7 +92,8 @@ def shows_errors(handler: Handler) -> Handler:
         try:
             return await handler(*args, **kwargs)
         except InctrlError as error:
-            warn(str(error), "Busy" if isinstance(error, Busy) else "That did not work")
+            message = f"{error}; {FIXES[error.fix]}" if error.fix else str(error)
+            warn(message, "Busy" if isinstance(error, Busy) else "That did not work")
             return gr.skip()
 
     return guarded  # type: ignore[return-value]

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from inctrl.page import build as build_page
-from inctrl.page import look
+from inctrl.page import theme
 from inctrl.page.assembly import KEPT, SWEEP, UNKEPT
 from inctrl.service.app import build
 from inctrl.service.settings import Settings
@@ -42,6 +42,6 @@ def test_gradio_was_told_to_talk_to_nobody() -> None:
 
 
 def test_the_look_names_no_other_host() -> None:
-    texts = [look.head(), look.theme()._get_theme_css(), *look.theme()._stylesheets]
+    texts = [theme.head(), theme.theme()._get_theme_css(), *theme.theme()._stylesheets]
     found = {url for text in texts for url in re.findall(r"(?:https?:)?//[a-z0-9.]+\.\w+", text)}
     assert found <= {"http://www.w3.org"}  # the name of SVG, which nobody fetches

@@ -10,12 +10,13 @@ from live import files, png
 import inctrl
 from inctrl.cli import main
 from inctrl.errors import Fix
+from inctrl.page import events
 from inctrl.service import error_replies
 
 
 def test_each_face_words_every_fix() -> None:
     fixes = set(get_args(Fix))
-    assert set(error_replies.FIXES) == set(main.FIXES) == fixes
+    assert set(error_replies.FIXES) == set(main.FIXES) == set(events.FIXES) == fixes
     assert not any("--" in words for words in error_replies.FIXES.values())
 
 

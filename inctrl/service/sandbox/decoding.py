@@ -18,7 +18,7 @@ from typing import Any
 
 from inctrl.errors import InctrlError, UnreadableImage
 from inctrl.images import Picture
-from inctrl.service.sandbox.decoder_child import Death, DecoderProcess, Reply
+from inctrl.service.sandbox.decoder_process import Death, DecoderProcess, Reply
 
 START_SECONDS = 30.0
 """For a child to say that it is ready; it needs 0.3 on an idle machine."""

@@ -13,7 +13,7 @@ from inctrl.errors import Busy, Conflict, InctrlError, NoSpace, OutputError, Usa
 from inctrl.files.whole import writing
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.housekeeping import scratch
-from inctrl.service.sandbox.decoder_child import environment
+from inctrl.service.sandbox.decoder_process import environment
 from inctrl.store import SetVersion, Store
 
 SECONDS = 120.0

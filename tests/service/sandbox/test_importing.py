@@ -24,7 +24,7 @@ from inctrl.service import housekeeping
 from inctrl.service.housekeeping import scratch, sweep
 from inctrl.service.http.limits import Limits
 from inctrl.service.sandbox import importing
-from inctrl.service.sandbox.decoder_child import environment
+from inctrl.service.sandbox.decoder_process import environment
 from inctrl.store import Store, open_store
 
 CHILD = [sys.executable, "-P", "-m", "inctrl.service.sandbox.importer"]
