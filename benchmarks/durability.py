@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.durability_writer import Expected, Told, noise, write_until_killed
+from benchmarks.durability_writer import Expected, Line, noise, write_until_killed
 from benchmarks.machine import describe
 from inctrl.errors import NoSpace
 from inctrl.files.whole import PARTIAL
@@ -66,11 +66,11 @@ def kills(folder: Path, count: int, seed: int) -> list[str]:
     for kill in range(count):
         fresh = kill % 10 == 5
         store_folder = folder / (f"fresh-{kill}" if fresh else "kills")
-        told = killed_after(
+        reported = killed_after(
             store_folder, rng.uniform(0, FRESH if fresh else LONGEST), f"{seed}-{kill}"
         )
-        expected = Expected.of(told)
-        cut_short += sum(bool(lines) and lines[-1]["do"].startswith("begin") for lines in told)
+        expected = Expected.of(reported)
+        cut_short += sum(bool(lines) and lines[-1]["do"].startswith("begin") for lines in reported)
         started = time.perf_counter()
         with open_store(store_folder) as store:
             store.sets.list()
@@ -91,19 +91,19 @@ def kills(folder: Path, count: int, seed: int) -> list[str]:
     return faults
 
 
-def killed_after(folder: Path, seconds: float, seed: str) -> list[list[Told]]:
-    """What each writer told until it was killed."""
+def killed_after(folder: Path, seconds: float, seed: str) -> list[list[Line]]:
+    """What each writer reported until it was killed."""
     children = [Child(partial(write_until_killed, folder, f"{seed}-{i}")) for i in range(WRITERS)]
     time.sleep(seconds)
     for child in children:
         os.kill(child.pid, signal.SIGKILL)
-    told = []
+    reported = []
     for child in children:
         lines, status = child.ended()
-        told.append([json.loads(line) for line in lines])
+        reported.append([json.loads(line) for line in lines])
         if not os.WIFSIGNALED(status):
-            told[-1].append({"do": "failed", "name": f"a writer ended with {status}"})
-    return told
+            reported[-1].append({"do": "failed", "name": f"a writer ended with {status}"})
+    return reported
 
 
 class Child:
@@ -140,9 +140,9 @@ def adds(folder: Path, seed: int) -> list[str]:
         )
     started = time.perf_counter()
     children = [Child(partial(add, folder / "adds", [seed, i])) for i in range(ADDERS)]
-    told, statuses = zip(*(child.ended() for child in children), strict=True)
+    reported, statuses = zip(*(child.ended() for child in children), strict=True)
     seconds = time.perf_counter() - started
-    acknowledged = [tuple(json.loads(line)) for lines in told for line in lines]
+    acknowledged = [tuple(json.loads(line)) for lines in reported for line in lines]
     with open_store(folder / "adds") as store:
         numbers = [version.version for version in store.sets.versions("one")]
         held = {shot.sha256 for shot in store.sets.get("one").shots}
@@ -196,8 +196,8 @@ def filled(disk: Path, rng: np.random.Generator) -> list[str]:
             rest.write(bytes(4096))
     by_rows = until_full(lambda: store.jobs.add("folder", {"x": "x" * 100_000}))
     jobs = len(store.jobs.list(limit=10_000))
-    for told in (by_images, by_rows):
-        print(f"full disk after {told[0]} writes: {told[1]}")
+    for reported in (by_images, by_rows):
+        print(f"full disk after {reported[0]} writes: {reported[1]}")
     latest = store.sets.get("full")
     read_code = (
         "import sys; from inctrl.store import open_store; s = open_store(sys.argv[1]);"
@@ -226,7 +226,7 @@ def filled(disk: Path, rng: np.random.Generator) -> list[str]:
 
 
 def until_full(write: Callable[[], object]) -> tuple[int, str]:
-    """How many writes went well, and what was told then."""
+    """How many writes went well, and what was reported then."""
     for count in range(10_000):
         try:
             write()

@@ -17,7 +17,7 @@ from inctrl.errors import InctrlError, NotStored
 from inctrl.images import Picture
 from inctrl.store import Reply, ScoreRecord, Store, open_store
 
-Told = dict[str, Any]
+Line = dict[str, Any]
 CREATED = "2026-01-01T00:00:00+00:00"
 
 
@@ -154,17 +154,17 @@ class Expected:
     failures: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, told: Iterable[list[Told]]) -> "Expected":
-        """From what each writer told before it was killed."""
+    def of(cls, reported: Iterable[list[Line]]) -> "Expected":
+        """From what each writer reported before it was killed."""
         expected = cls()
-        for lines in told:
+        for lines in reported:
             for line in lines:
                 expected._learn(line)
             if lines and lines[-1]["do"] == "begin remove":
                 expected.doubtful.add(lines[-1]["name"])
         return expected
 
-    def _learn(self, line: Told) -> None:
+    def _learn(self, line: Line) -> None:
         if line["do"].startswith("begin"):
             return
         self.written += 1

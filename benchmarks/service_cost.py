@@ -8,7 +8,7 @@ Decoding is what the service reports of its child process, the way there and bac
 transport is the same request to a set that does not exist: sent, parsed and refused, without a
 model. The rest is what the service itself costs: the wait for the model, the stages that a reply's
 `timing` tells, the score in the history (synchronous = FULL) and the reply. What no stage explains
-is told as such. `tower again` times a second bare forward in the same turn: how far two equal
+is timing as such. `tower again` times a second bare forward in the same turn: how far two equal
 things differ here. The goal is a ratio of 1.3 at most; exit code 1 where it is missed.
 """
 
@@ -92,8 +92,8 @@ def measure(client: httpx2.Client, query: bytes, repeats: int) -> Times:
         }
         if repeat < WARM_UP:
             continue
-        told: dict[str, float] = answers[0].raise_for_status().json()["results"][0]["timing"]
-        for name, seconds in {**measured, **told}.items():
+        timing: dict[str, float] = answers[0].raise_for_status().json()["results"][0]["timing"]
+        for name, seconds in {**measured, **timing}.items():
             times.setdefault(name, []).append(seconds)
     return times
 

@@ -16,19 +16,19 @@ class Tally:
     """Counts what encoding comes to, for whoever hands it to `encode`.
 
     encoded      images that went through the backbone, each time anew
-    remembered   distinct images whose features a cache had before
+    cached       distinct images whose features a cache had before
     seconds      spent in the backbone, preprocessing included
     """
 
     encoded: int = 0
-    remembered: int = 0
+    cached: int = 0
     seconds: float = 0.0
     _met: set[str] = field(default_factory=set)
 
     def recall(self, keys: Iterable[str]) -> None:
         """Features that a cache had; those of an image met before are nothing new."""
         fresh = set(keys) - self._met
-        self.remembered += len(fresh)
+        self.cached += len(fresh)
         self._met |= fresh
 
     def encode(self, keys: Iterable[str], seconds: float) -> None:

@@ -168,7 +168,7 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
         say_json(json.loads((out / "results.json").read_bytes()))
     else:
         say(f"{summary(evaluation)}\nreport: {printable(str(out / 'report.html'))}\n")
-    _tell(args, f"encoded {tally.encoded} images, {tally.remembered} remembered")
+    _tell(args, f"encoded {tally.encoded} images, {tally.cached} remembered")
     if len(evaluation.machines) > 1:
         logger.warning(
             "cells were computed on different machines or numbers of threads, between which scores "

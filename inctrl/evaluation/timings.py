@@ -69,7 +69,7 @@ class Timings:
             "machine": machine(),
             "peak_memory_bytes": peak_memory(),
             "images_encoded": tally.encoded,
-            "images_remembered": tally.remembered,
+            "images_remembered": tally.cached,
             "contenders": contenders,
         }
         return (json.dumps(document, indent=1) + "\n").encode()

@@ -83,14 +83,14 @@ def test_a_second_call_gives_identical_features_and_encodes_nothing(tmp_path: Pa
 def test_a_tally_counts_what_was_encoded_and_what_was_remembered(tmp_path: Path) -> None:
     shown, cache, tally = images(3), FeatureCache(tmp_path), Tally()
     encode(Counting(), [*shown, shown[0]], cache=cache, tally=tally)
-    assert (tally.encoded, tally.remembered) == (3, 0)
+    assert (tally.encoded, tally.cached) == (3, 0)
     encode(Counting(), shown, cache=cache, tally=tally)  # it has met these before
     encode(Counting(), shown, tally=tally)
-    assert (tally.encoded, tally.remembered) == (6, 0)
+    assert (tally.encoded, tally.cached) == (6, 0)
     later = Tally()
     for _ in range(2):
         encode(Counting(), [*shown, *images(2, seed=9)], cache=cache, tally=later)
-    assert (later.encoded, later.remembered) == (2, 3)
+    assert (later.encoded, later.cached) == (2, 3)
     assert later.seconds > 0
 
 

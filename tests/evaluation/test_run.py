@@ -78,7 +78,7 @@ def test_each_image_is_encoded_once_for_all_contenders_shots_and_seeds(tmp_path:
     evaluate(work)
     [category] = plan.categories
     assert backbone.encoded == len(category.test) + len(plan.drawn(category))
-    assert (work.tally.encoded, work.tally.remembered) == (backbone.encoded, 0)
+    assert (work.tally.encoded, work.tally.cached) == (backbone.encoded, 0)
 
 
 def test_a_contender_more_encodes_nothing_and_keeps_the_other_cells(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_contender_more_encodes_nothing_and_keeps_the_other_cells(tmp_path: Pa
     assert {cell.contender for cell in watch.computed} == {"padim"}
     assert (len(watch.computed), len(watch.taken)) == (4, 4)
     assert (backbone.encoded, second.tally.encoded) == (0, 0)
-    assert second.tally.remembered == first.tally.encoded
+    assert second.tally.cached == first.tally.encoded
 
 
 def test_a_changed_image_computes_its_category_again_and_no_other(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ class Anomalib:
             )
         refuse_missing_folder(self.name, self._options.images)
         side, count = pixels.shape[-1], len(pixels)
-        with contained(self._options.seed), torch.enable_grad(), self._told():
+        with contained(self._options.seed), torch.enable_grad(), self._library_errors():
             made = self._assembled(side, count, self._weights, self._options.images)
             images = made.prepared(pixels)
             train(made.module, images, self._model, self._steps, self._options.batch)
@@ -155,7 +155,7 @@ class Anomalib:
         return assemble(self._model, arguments, weights, rounded, images)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _library_errors(self) -> Iterator[None]:
         """What the library says of options or files that it cannot use becomes one line."""
         fetched = self._weights is HUB
         hub = wanted(self.name, f"the weights {self._model.tower!r}", allow_network=True)
