@@ -19,10 +19,10 @@ FIXES: Mapping[Fix, str] = {
     "name an adapter": "choose an adapter",
     "leave the adapter out": "choose no adapter",
     "give normals": "add normal images, or choose a saved set",
-    "allow the network": "or ask whoever runs the service to allow the network",
-    "use another cache": "ask whoever runs the service for another cache",
+    "allow the network": "or have the service started with the network allowed",
+    "use another cache": "have the service started with another cache",
     "read subfolders": "choose the folder below",
-    "use another store": "ask whoever runs the service for another store",
+    "use another store": "have the service started with another store",
     "overwrite": "choose another name",
 }
 """What somebody at the page can do about an error."""

@@ -54,10 +54,10 @@ FIXES: Mapping[errors.Fix, str] = {
     "name an adapter": "name one as 'adapter' (GET /v1/models lists them)",
     "leave the adapter out": "leave 'adapter' out",
     "give normals": "name a set or send shots (detectors 'zeroshot' and 'winclip' need none)",
-    "allow the network": "or restart the service with --allow-network",
-    "use another cache": "restart the service with another cache",
+    "allow the network": "or have the service started with the network allowed",
+    "use another cache": "have the service started with another cache",
     "read subfolders": "set 'recursive' to read subfolders",
-    "use another store": "restart the service with another --store",
+    "use another store": "have the service started with another store",
     "overwrite": "choose another file",
 }
 """What somebody who sends requests can do about an error."""

@@ -244,7 +244,7 @@ def test_training_again_gives_the_same(adapter: Path, data: Path, tmp_path: Path
         (["--batch", "0"], "--batch 0 is not a positive number"),
         (["--mode", "rotation-scale"], "did you mean 'rotation_scale'"),
         (["--exclude", "disk"], "did you mean 'disc'"),
-        (["--rate", "1e30"], "train with a lower --rate"),
+        (["--rate", "1e30"], "train with a lower rate"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(
