@@ -50,11 +50,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of sets in the layout of MVTec AD")
     parser.add_argument("--sets", nargs="+", default=SETS, help=f"default: {' '.join(SETS)}")
     given = parser.parse_args()
+    data = given.data and given.data.resolve()
     items = {
         name: (DEMOS / name / "normal", DEMOS / name / "query") for name in ("brick", "gravel")
     }
-    if given.data:
-        items |= {s: (given.data / s / "train/good", given.data / s / "test") for s in given.sets}
+    if data:
+        items |= {s: (data / s / "train/good", data / s / "test") for s in given.sets}
     with tempfile.TemporaryDirectory() as folder, checkout(given.base, Path(folder)) as base:
         adapters = {kind: train(base, kind, Path(folder) / kind) for kind in TRAINED}
         before, after = (
@@ -98,7 +99,9 @@ def collected(
         "out": str(out),
     }
     # -P: no module of this folder is taken for one of the library's.
-    run(tree, ["-P", __file__, "--collect", json.dumps(task)])
+    written = out.with_suffix(".task")
+    written.write_text(json.dumps(task), "utf-8")
+    run(tree, ["-P", __file__, "--collect", str(written)])
     return json.loads(out.with_suffix(".json").read_text("utf-8")), np.load(out)
 
 
@@ -184,6 +187,6 @@ def apart(a: float, b: float) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--collect"]:
-        collect(json.loads(sys.argv[2]))
+        collect(json.loads(Path(sys.argv[2]).read_text("utf-8")))
     else:
         main()
