@@ -61,6 +61,8 @@ def test_every_command_of_a_page_runs(page: Path, place: Path) -> None:
                 for line in lines:  # in this process: torch is imported once
                     with contextlib.chdir(place):
                         assert run(shlex.split(line)[1:]) == 0, line
+            elif "curl " in block and shutil.which("curl") is None:
+                pytest.skip("curl is not installed; the commands that use it are not run")
             else:
                 script = "\n".join(lines).replace("curl ", "curl -sS --fail-with-body ")
                 done = subprocess.run(
