@@ -84,7 +84,7 @@ class NormalSets:
             moment, version = now(), last_number(db, name) + 1
             row = {"name": name, "item": item, "first": version, "latest": version}
             insert(db, "sets", {**row, "created": moment, "changed": moment})
-            return new_version(db, name, version, note, "create", kept)
+            return new_version(db, name, version, note, "create", kept, moment)
 
     def add(
         self,

@@ -176,12 +176,13 @@ def new_version(
     note: str,
     origin: Origin,
     shots: Iterable[Shot] = (),
+    moment: str | None = None,
 ) -> SetVersion:
-    """Add `shots`, and give those that the set now has a number."""
+    """Add `shots`, and give those that the set now has a number; `moment` None: now."""
     insert_shots(
         db, name, (ShotRecord(**vars(shot), added=version, dropped=None) for shot in shots)
     )
-    moment = now()
+    moment = moment or now()
     db.execute("UPDATE sets SET latest = ?, changed = ? WHERE name = ?", (version, moment, name))
     (item,) = db.execute("SELECT item FROM sets WHERE name = ?", (name,)).fetchone()
     rows = db.execute(

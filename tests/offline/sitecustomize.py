@@ -38,8 +38,9 @@ def watch(event: str, details: tuple[Any, ...]) -> None:
         return
     notes = os.environ.get(NOTES)
     if notes:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "no test")
         with Path(notes).open("a", encoding="utf-8") as file:
-            file.write(f"{event} {host!r} by {' '.join(sys.argv[:4])}\n")
+            file.write(f"{event} {host!r} by {' '.join(sys.argv[:4])} in {test}\n")
     raise PermissionError(f"the tests may not leave this machine: {event} {host!r}")
 
 
