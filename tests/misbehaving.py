@@ -17,8 +17,8 @@ from inctrl.service.sandbox.decoding import Decoders
 T = TypeVar("T")
 HONEST = hostile.honest(np.random.default_rng(0))
 GOOD = HONEST["RGB.png"]
-QUICK = 4.0
-"""Seconds within which harm is refused: fewer than the 5 after which a decoder is ended."""
+QUICK = 2.0
+"""Seconds within which harm is refused."""
 
 # A child that misbehaves when it is given certain names; only these tests know it.
 HOOKS = """
