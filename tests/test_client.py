@@ -16,7 +16,7 @@ from scripted import JSON, LIMITS, SET, Script, problem
 
 from inctrl import Client, errors
 from inctrl.client.uploads import upload, uploads
-from inctrl.images import decode
+from inctrl.decoding import decode
 
 
 @pytest.fixture

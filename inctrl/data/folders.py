@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from inctrl.decoding import SUFFIXES
 from inctrl.errors import UsageError
-from inctrl.images import SUFFIXES
 
 
 def expand(arguments: Iterable[str | Path], *, recursive: bool = False) -> list[Path]:

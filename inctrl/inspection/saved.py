@@ -15,9 +15,10 @@ from typing import Any
 import PIL.Image
 import safetensors.torch
 
+from inctrl.decoding import open_image
 from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
 from inctrl.files.whole import whole_folder, writing
-from inctrl.images import Image, Window, digest, open_image
+from inctrl.images import Image, Window, digest
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector

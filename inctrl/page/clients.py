@@ -11,7 +11,8 @@ from inctrl.page.uploads import read
 from inctrl.service.detection import detect
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.inspectors import Choice
-from inctrl.service.workbench import Asked, Upload, Workbench
+from inctrl.service.uploads import Upload
+from inctrl.service.workbench import Asked, Workbench
 
 
 def offer_inspection(bench: Workbench) -> None:

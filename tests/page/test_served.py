@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import awkward
 import pytest
 from paged import Served
 
@@ -56,6 +57,20 @@ def test_inspect_says_what_rest_says(
     assert found["model"] == reply["model"]
     assert found["shots"] == reply["shots"]
     assert found["limit"]["threshold"] == pytest.approx(reply["limit"]["threshold"], abs=1e-6)
+
+
+def test_awkward_files_score_as_over_rest(served: Served, client: Client, tmp_path: Path) -> None:
+    """Stacks, animations, turned, inverted, clear and unreadable files: `tests/awkward.py`."""
+    shots, queries = awkward.normals(tmp_path / "normal"), awkward.queries(tmp_path / "query")
+    found = detection(client, shots, queries)["results"]
+    with RestClient(served.url.rstrip("/")) as rest:
+        reply = rest.detect(queries, shots=shots, item="field").model_dump(mode="json")["results"]
+    assert [one["name"] for one in found] == list(awkward.NAMES)
+    assert [one["name"] for one in reply] == list(awkward.NAMES)
+    assert [one.get("score", -1) for one in found] == pytest.approx(
+        [one.get("score", -1) for one in reply], abs=1e-6
+    )
+    assert found[-1]["error"] == reply[-1]["error"]
 
 
 def test_only_inspect_is_offered_to_programs(client: Client) -> None:

@@ -12,9 +12,10 @@ import torch
 from inctrl.data.categories import Category, Sample
 from inctrl.data.sources.source import Source
 from inctrl.data.stored import Stored
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingData
 from inctrl.files.tensors import read_tensors
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
