@@ -119,11 +119,7 @@ def _tell(notes: Iterable[str]) -> None:
 
 
 class _Walk:
-    """The files with names of images in a folder: as link or not, with path and real path.
-
-    recursive   what lies in subfolders too
-    most        so many are enough
-    """
+    """The files with names of images in a folder, with what lies in subfolders or without."""
 
     def __init__(self, folder: Path, recursive: bool, passed: Passed) -> None:
         self._start = _Place(folder, real := Path(os.path.realpath(folder)), (real,))
@@ -135,6 +131,7 @@ class _Walk:
         self._found: list[tuple[bool, Path, str]] = []
 
     def files(self, most: float = math.inf) -> list[tuple[bool, Path, str]]:
+        """Whether each is a link, its path and its real path; `most` are enough."""
         if _outside(self._start.real):
             self._passed.add("outside", self._start.path)
             return []
