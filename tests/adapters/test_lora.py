@@ -259,6 +259,6 @@ def test_a_context_of_the_one_is_refused_by_the_other(
     assert same.card.fingerprint == inspectors["tuned"].backbone.fingerprint
     for name, other in (("plain", "tuned"), ("tuned", "plain")):
         with pytest.raises(
-            ContextMismatch, match="was prepared with adapter '(plain|tuned)', not adapter"
+            ContextMismatch, match="was prepared with adapter '(plain|tuned)', not '(plain|tuned)';"
         ):
             load_context(inspectors[name], tmp_path / other)
