@@ -8,6 +8,7 @@ import numpy as np
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import images_in
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 
@@ -79,4 +80,5 @@ SOURCE = Source(
     "unpack all three into one folder; give that folder",
     recognise,
     read,
+    unused,
 )

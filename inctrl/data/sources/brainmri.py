@@ -5,6 +5,7 @@ from pathlib import Path
 from inctrl.data.categories import Category, Sample
 from inctrl.data.folders import images_in
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 
 # The archive holds everything twice, the second time one folder deeper.
@@ -37,4 +38,5 @@ SOURCE = Source(
     "give the folder that holds yes and no",
     recognise,
     read,
+    unused,
 )
