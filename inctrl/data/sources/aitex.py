@@ -47,7 +47,8 @@ def recognise(root: Path) -> bool:
 def read(root: Path) -> list[Category]:
     normal, defective, masks = (_inner(locate(root, ("",), *PARTS) / part) for part in PARTS)
     train = tuple(tile for strip in images_in(normal, recursive=True) for tile in _tiles(strip))
-    test = tuple(tile for strip in images_in(defective) for tile in _anomalous(strip, masks))
+    marked = images_in(masks)
+    test = tuple(tile for strip in images_in(defective) for tile in _anomalous(strip, marked))
     return [with_test_quarter(Category("aitex", "aitex", train, test, root, "fabric"))]
 
 
@@ -62,8 +63,8 @@ def _tiles(strip: Path) -> Iterator[Stored]:
         yield Stored(strip, box, group=f"{strip.parent.name}/{strip.stem}")
 
 
-def _anomalous(strip: Path, masks: Path) -> Iterator[Sample]:
-    files = [path for path in images_in(masks) if path.stem.startswith(f"{strip.stem}_mask")]
+def _anomalous(strip: Path, masks: list[Path]) -> Iterator[Sample]:
+    files = [path for path in masks if path.stem.startswith(f"{strip.stem}_mask")]
     kind = DEFECTS.get("".join(strip.stem.split("_")[1:2]), "defect")
     for tile in _tiles(strip):
         marks = [Stored(file, tile.part) for file in files]
