@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.sources.names import images_of
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
 from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
@@ -25,8 +25,8 @@ def recognise(root: Path) -> bool:
 
 def read(root: Path) -> list[Category]:
     folder = locate(root, PLACES, "no", "yes")
-    normal = tuple(Stored(path) for path in images_in(folder / "no"))
-    test = tuple(Sample(Stored(path), True, "tumour") for path in images_in(folder / "yes"))
+    normal = tuple(Stored(path) for path in images_of(folder / "no"))
+    test = tuple(Sample(Stored(path), True, "tumour") for path in images_of(folder / "yes"))
     return [with_test_quarter(Category("brainmri", "brainmri", normal, test, folder, "brain MRI"))]
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.folders import subfolders
 from inctrl.data.sources import mvtec
 from inctrl.data.sources.maskfiles import apart, fitting
-from inctrl.data.sources.names import ANOMALOUS, LABELS, MASKS, NORMAL, key, named, subfolders
+from inctrl.data.sources.names import ANOMALOUS, LABELS, MASKS, NORMAL, images_of, key, named
 from inctrl.data.sources.source import Source, with_test_quarter
 from inctrl.data.sources.unused import lacking, unused
 from inctrl.data.stored import Stored
@@ -54,7 +54,7 @@ def left_out(root: Path, found: list[Category]) -> list[str]:
 
 def _category(folder: Path, root: Path) -> Category:
     anomalous = named(folder, ANOMALOUS)
-    images = (image for part in named(folder, NORMAL) for image in apart(images_in(part))[0])
+    images = (image for part in named(folder, NORMAL) for image in apart(images_of(part))[0])
     masks = _masks(folder, anomalous)
     test = (Sample(Stored(image), True, image.parent.name, mask) for image, mask in masks.items())
     name = folder.absolute().name
@@ -77,7 +77,7 @@ def _masks(folder: Path, anomalous: Sequence[Path]) -> dict[Path, Mask | None]:
         truths += named(part, MASKS)
         images, near = apart(
             path
-            for path in images_in(part, recursive=True)
+            for path in images_of(part, recursive=True)
             if not any(key(name) in MASKS for name in path.relative_to(part).parent.parts)
         )
         beside |= near

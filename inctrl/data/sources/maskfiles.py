@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inctrl.data.categories import Mask
-from inctrl.data.folders import images_in
-from inctrl.data.sources.names import MASK_WORDS
+from inctrl.data.sources.names import MASK_WORDS, images_of
 from inctrl.data.stored import Stored
 
 _WORDS = rf"(?:{MASK_WORDS}|label|seg(?:mentation)?|annotation)"
@@ -68,7 +67,7 @@ class _Files:
         self._inside = defaultdict[Place, list[Path]](list)
         self._named = defaultdict[tuple[Place, str], list[tuple[int, Path]]](list)
         for folder in folders:
-            for file in images_in(folder, recursive=True):
+            for file in images_of(folder, recursive=True):
                 place = _folded(file.relative_to(folder).parent.parts)
                 self._inside[place].append(file)
                 for rank, base in _bases(file.stem.casefold()):

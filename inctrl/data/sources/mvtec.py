@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.folders import subfolders
 from inctrl.data.sources.maskfiles import apart, fitting
-from inctrl.data.sources.names import LABELS, MASKS, NORMAL, TEST, TRAIN, key, named, subfolders
+from inctrl.data.sources.names import LABELS, MASKS, NORMAL, TEST, TRAIN, images_of, key, named
 from inctrl.data.sources.source import Source
 from inctrl.data.sources.unused import lacking, unused
 from inctrl.data.stored import Stored
@@ -52,11 +52,11 @@ def _normal(folder: Path) -> list[Path]:
 
 
 def _category(folder: Path, root: Path) -> Category:
-    train = (image for good in _normal(folder) for image in apart(images_in(good))[0])
+    train = (image for good in _normal(folder) for image in apart(images_of(good))[0])
     inside = [kind for test in named(folder, TEST) for kind in subfolders(test)]
     truths = [*named(folder, LABELS), *(kind for kind in inside if key(kind.name) in MASKS)]
     kinds = [kind for kind in inside if kind not in truths]
-    listed = [(kind, *apart(images_in(kind))) for kind in kinds]
+    listed = [(kind, *apart(images_of(kind))) for kind in kinds]
     anomalous = [
         (image, [(kind.name,), (kind.parent.name, kind.name)])
         for kind, images, _ in listed

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from inctrl.data.folders import look, subfolders
+
 NORMAL = frozenset({"normal", "normals", "good", "ok", "okay", "pass", "passed", "nodefect"})
 ANOMALOUS = frozenset(
     {
@@ -17,8 +19,6 @@ MASK_WORDS = r"(?:mask|gt|ground[ _-]?truth)"
 """Beside the name of an image in that of its mask."""
 LABELS = MASKS | {"label", "labels", "annotation", "annotations", "segmentation", "segmentations"}
 """Folders of masks beside those of images; among kinds of defect, `label` may be one."""
-CLUTTER = frozenset({"@eadir", "__macosx", "thumbs.db", "desktop.ini"})
-"""What machines put into folders."""
 
 
 def key(name: str) -> str:
@@ -26,17 +26,9 @@ def key(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-def ours(path: Path) -> bool:
-    """Whether people have put it there, not a machine."""
-    return not path.name.startswith(".") and path.name.casefold() not in CLUTTER
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """In the order of their names; none of what cannot be listed."""
-    try:
-        return sorted(path for path in folder.iterdir() if ours(path) and path.is_dir())
-    except OSError:
-        return []
+def images_of(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Its images by path; what of it is not read is left to unused.py to tell."""
+    return list(look(folder, recursive=recursive).images)
 
 
 def named(folder: Path, names: Collection[str]) -> list[Path]:

@@ -1,8 +1,9 @@
 """What lies in the folder of a data set and is not used, in lines for people.
 
-B: 5 images are not used (0.png, 1.png, ...): no folder 'normal' (it has CLEAN, DIRTY)
-4 files in ground_truth/ fit no anomalous image (010.bmp, 011.bmp, ...)
-test/scratch: 3 files are no images that are read (.heic 2, .txt 1)
+Such as
+    B: 5 images are not used (0.png, 1.png, ...): no folder 'normal' (it has CLEAN, DIRTY)
+    4 files in ground_truth/ fit no anomalous image (010.bmp, 011.bmp, ...)
+    test/scratch: 3 files are no images that are read (.heic 2, .txt 1)
 """
 
 import functools
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inctrl.data.categories import Category
-from inctrl.data.sources.names import LABELS, key, ours, subfolders
+from inctrl.data.folders import subfolders
+from inctrl.data.passed import left_out
+from inctrl.data.sources.names import LABELS, key
 from inctrl.images import SUFFIXES
 
 MOST = 100_000
@@ -55,7 +58,7 @@ def unused(root: Path, categories: Sequence[Category], why: Why = lambda _: "") 
     """
     look = _Look(categories)
     lines = list(_lines(look.at(root), root, why))
-    lines += [f"{path.relative_to(root).as_posix()}: cannot be listed" for path in look.closed]
+    lines += [f"{path.relative_to(root).as_posix()} {fault}" for path, fault in look.closed]
     if look.left <= 0:
         lines.append(f"there are more than {MOST} files; the others were not looked at")
     return lines
@@ -78,7 +81,7 @@ class _Look:
     def __init__(self, categories: Sequence[Category]) -> None:
         self._used = {file for category in categories for file in _files(category)}
         self._seen = set[str]()
-        self.left, self.closed = MOST, list[Path]()
+        self.left, self.closed = MOST, list[tuple[Path, str]]()
 
     @functools.cached_property
     def _real(self) -> set[str]:
@@ -94,16 +97,21 @@ class _Look:
             return found
         self._seen.add(real)
         try:
-            entries = sorted(entry for entry in path.iterdir() if ours(entry))
+            entries, inside = sorted(path.iterdir()), subfolders(path)
         except OSError:
-            self.closed.append(path)
+            self.closed.append((path, "cannot be read; check its rights"))
             return found
         for entry in entries:
             self.left -= 1
             if self.left <= 0:
                 break
-            if entry.is_dir():
+            if entry in inside:
                 found.below.append(self.at(entry))
+            elif entry.is_dir():
+                if not left_out(entry.name, entry):
+                    self.closed.append((entry, "is a link that is not followed"))
+            elif _clutter(entry):
+                continue
             elif self._is_used(entry):
                 found.used += 1
             elif entry.suffix.lower() in SUFFIXES:
@@ -112,6 +120,12 @@ class _Look:
                 found.others.append(entry)
         found.total = found.used + sum(folder.total for folder in found.below)
         return found
+
+
+def _clutter(file: Path) -> bool:
+    """What machines put beside pictures, and hidden files that are none."""
+    hidden = file.name.startswith("._") or (file.name[0] == "." and not file.suffix)
+    return hidden or file.name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def _files(category: Category) -> Iterator[Path]:
