@@ -33,6 +33,7 @@ from inctrl.cli import (
 )
 from inctrl.cli.options import apply_settings
 from inctrl.cli.output import flush_streams, prepare_streams
+from inctrl.cli.progress import Warnings
 from inctrl.errors import Fix, InctrlError
 from inctrl.version import __version__
 
@@ -134,7 +135,7 @@ def _configure_logging(args: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("inctrl")
-    logger.handlers = [handler]
+    logger.handlers = [handler, Warnings()]
     logger.propagate = False
     quiet, verbose = getattr(args, "quiet", False), getattr(args, "verbose", False)
     if quiet:

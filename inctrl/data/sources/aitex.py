@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.sources.names import images_of
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 
@@ -45,9 +46,9 @@ def recognise(root: Path) -> bool:
 
 def read(root: Path) -> list[Category]:
     normal, defective, masks = (_inner(locate(root, ("",), *PARTS) / part) for part in PARTS)
-    train = tuple(tile for strip in images_in(normal, recursive=True) for tile in _tiles(strip))
-    marked = images_in(masks)
-    test = tuple(tile for strip in images_in(defective) for tile in _anomalous(strip, marked))
+    train = tuple(tile for strip in images_of(normal, recursive=True) for tile in _tiles(strip))
+    marked = images_of(masks)
+    test = tuple(tile for strip in images_of(defective) for tile in _anomalous(strip, marked))
     return [with_test_quarter(Category("aitex", "aitex", train, test, root, "fabric"))]
 
 
@@ -80,4 +81,5 @@ SOURCE = Source(
     "unpack all three into one folder; give that folder",
     recognise,
     read,
+    unused,
 )
