@@ -71,7 +71,8 @@ def on_white(values: Pixels) -> Pixels:
 def cmyk(values: Pixels) -> Pixels:
     """Inks that each take away their share."""
     inks = values.astype(float)
-    return np.rint((255 - inks[..., :3]) * (255 - inks[..., 3:]) / 255).astype(np.uint8)
+    result: Pixels = np.rint((255 - inks[..., :3]) * (255 - inks[..., 3:]) / 255).astype(np.uint8)
+    return result
 
 
 def tiff(values: Pixels, **options: Any) -> bytes:

@@ -1,6 +1,7 @@
 """`inctrl data`: the layouts of data sets that are read; with a name or a path, one of them."""
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_command
@@ -37,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(spec: str) -> None:
     """The categories of a data set, with how many images of each sort they have."""
-    from inctrl.data.sources import SOURCES, find_layout, read_data
+    from inctrl.data.sources import SOURCES, find_data, find_layout
 
-    found = read_data(spec)
+    data = find_data(spec, labelled=False)
+    found = data.categories
     name, path = find_layout(spec)
     say(f"{path}: {name} ({SOURCES[name].title})\n\n")
     width = max(8, *(len(category.name) for category in found))
@@ -48,6 +50,21 @@ def _show(spec: str) -> None:
     for category in found:
         cells = zip(_counts(category), heads, strict=True)
         say(f"{category.name:{width}}  {'  '.join(f'{n:{len(head)}}' for n, head in cells)}\n")
+    lines = [line for category in found for line in _remarks(category)]
+    for i, line in enumerate([*lines, *data.left_out]):
+        say(f"{'' if i else chr(10)}{line}\n")
+
+
+def _remarks(category: "Category") -> Iterator[str]:
+    """What an evaluation will lack."""
+    from inctrl.data.masks import unmasked
+
+    if not category.test:
+        yield f"{category.name}: no anomalous images; `train` takes it, `evaluate` leaves it out"
+    elif not any(sample.anomalous for sample in category.test):
+        yield f"{category.name}: no anomalous images; figures that need both are undefined"
+    if note := unmasked(category):
+        yield f"{note}: pixels are not evaluated"
 
 
 def _counts(category: "Category") -> tuple[int, int, int, int]:

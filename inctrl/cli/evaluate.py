@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(args, f"reading {category.dataset}/{category.name}")
         contents.append(read(category, plan.drawn(category)))
     refuse_leaks(plan, contents)
+    _warn_of_data(plan, contents)
     _warn_of_learned(learned(plan, contents))
     if args.audit:
         return _audit(args, plan, tuple(contents), features)
@@ -107,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") -> "Plan":
-    from inctrl.data.sources import read_data
+    from inctrl.data.sources import find_data
     from inctrl.evaluation.contenders import adapter_spec, load_entrants, read_spec
     from inctrl.evaluation.plan import Plan, chosen, shots_of
 
     shots, seeds = shots_of(args.protocol, args.shots), tuple(range(args.seeds))
     specs = [read_spec(text) for text in args.detector] + [adapter_spec(n) for n in args.adapter]
-    found = [category for spec in args.data for category in read_data(spec)]
-    categories = chosen(found, args.only, args.exclude)
+    found = [find_data(spec) for spec in args.data]
+    categories = chosen([c for one in found for c in one.categories], args.only, args.exclude)
     entrants = load_entrants(
         specs or [read_spec("incontext")],
         features,
@@ -123,7 +124,10 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         alpha=args.alpha,
         **backbone_arguments(args),
     )
-    return Plan(entrants, categories, shots, seeds, args.alpha, args.group_by, args.protocol)
+    left_out = tuple(line for one in found for line in one.warnings)
+    return Plan(
+        entrants, categories, shots, seeds, args.alpha, args.group_by, args.protocol, left_out
+    )
 
 
 def _cache(args: argparse.Namespace) -> "FeatureCache | None":
@@ -175,6 +179,15 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
             "differ by up to 1e-6: %s",
             printable("; ".join(evaluation.machines)),
         )
+
+
+def _warn_of_data(plan: "Plan", contents: "list[Content]") -> None:
+    """What is not used, and what is odd about the masks."""
+    from inctrl.evaluation.run import data_notes
+    from inctrl.reporting.words import printable
+
+    for line in data_notes(plan, contents):
+        logger.warning("%s", printable(line))
 
 
 def _warn_of_learned(notes: list[str]) -> None:

@@ -33,6 +33,7 @@ from inctrl.cli import (
 )
 from inctrl.cli.options import apply_settings
 from inctrl.cli.output import flush_streams, prepare_streams
+from inctrl.cli.progress import Warnings
 from inctrl.errors import Fix, InctrlError
 from inctrl.version import __version__
 
@@ -53,6 +54,8 @@ FIXES: Mapping[Fix, str] = {
     "use another cache": "give another with --cache DIR, or --cache off",
     "read subfolders": "subfolders are read with --recursive",
     "use another store": "choose another --store DIR",
+    "name a store": "give --store DIR, or set INCTRL_STORE",
+    "name a folder": "set INCTRL_ADAPTERS to a folder",
     "overwrite": "choose another file, or --overwrite",
 }
 """What somebody at a command line can do about an error."""
@@ -132,7 +135,7 @@ def _configure_logging(args: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("inctrl")
-    logger.handlers = [handler]
+    logger.handlers = [handler, Warnings()]
     logger.propagate = False
     quiet, verbose = getattr(args, "quiet", False), getattr(args, "verbose", False)
     if quiet:

@@ -121,10 +121,10 @@ def add_fit(group: argparse._ArgumentGroup, default: str | None = None) -> None:
     )
 
 
-def add_domain(group: argparse._ArgumentGroup) -> None:
+def add_domain(group: argparse._ArgumentGroup, default: str | None = "inctrl") -> None:
     group.add_argument(
         "--domain",
-        default="inctrl",
+        default=default,
         metavar="NAME|FILE.toml",
         help="sentence bank of detectors that use text: inctrl, industrial, medical, natural, or "
         "your own (default: inctrl)",

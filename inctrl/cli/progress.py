@@ -5,6 +5,7 @@ The environment names the file in INCTRL_PROGRESS. Lines of JSON are added to it
     {"what": "training", "done": 120, "total": 1000, "time": 1793900000.1}
     {"row": {"step": 120, "loss": 0.31}}       of a training; rows of epochs are as in its log
     {"cell": {"contender": ..., "set": ..., "k": 2, "seed": 0, "image_auroc": 0.97}}
+    {"warning": "nut: 3 images are not used"}
 """
 
 import contextlib
@@ -57,8 +58,8 @@ class Lines:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            logger.warning("%s=%s cannot be written (%s)", VARIABLE, self._path, error.strerror)
-            self._path = None
+            path, self._path = self._path, None  # before the warning, which would come here too
+            logger.warning("%s=%s cannot be written (%s)", VARIABLE, path, error.strerror)
 
     def _due(self, sort: str) -> bool:
         now = self._clock()
@@ -66,6 +67,14 @@ class Lines:
             return False
         self._last[sort] = now
         return True
+
+
+class Warnings(logging.Handler):
+    """Adds what is warned of to the file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            lines().put({"warning": record.getMessage()})
 
 
 def lines() -> Lines:

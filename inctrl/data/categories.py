@@ -4,23 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inctrl.data.stored import Stored
-from inctrl.errors import MissingData, UsageError
+from inctrl.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Where the anomalous pixels of an image are: those of the mask that are brighter than `above`.
+    """Where the anomalous pixels of an image are (read by inctrl/data/masks.py).
 
-    Sets differ: MVTec AD marks with 255, VisA with the number of the defect.
-
+    above    they are brighter than this, by the set's own rule: VisA marks with the number of the
+             defect; None: they are told from how the mask is drawn
     others   further masks of the same image, as AITEX has for each of two defects
     """
 
     image: Stored
-    above: int = 127
+    above: int | None = None
     others: tuple[Stored, ...] = ()
 
 
@@ -75,18 +74,3 @@ class Category:
             )
         order = np.random.default_rng(seed).permutation(len(self.train))
         return [int(i) for i in order[:k]]
-
-
-def read_mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The anomalous pixels of a sample, H W; a normal image has none."""
-    anomalous = np.zeros(size, dtype=bool)
-    if sample.mask is None:
-        return anomalous
-    for stored in (sample.mask.image, *sample.mask.others):
-        marked = stored.open().rgb.max(axis=2) > sample.mask.above
-        if marked.shape != size:
-            raise MissingData(
-                f"mask {stored.name!r} is {marked.shape}, its image {size}; download the set again"
-            )
-        anomalous |= marked
-    return anomalous

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from inctrl.data.categories import Category, Sample, read_mask
+from inctrl.data.categories import Category, Mask, Sample
+from inctrl.data.masks import askew, inverted, read_mask, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData, UnreadableImage
 from inctrl.images import Picture, stored_digest
@@ -22,12 +23,14 @@ class Content:
     shots    digest of the pixels of each drawn shot, by its name
     test     the same of each test image
     deep     an image has more than 8 bits, so that shots decide how all are shown
+    notes    what its masks look like, where it is not what masks should
     """
 
     digest: str
     shots: dict[str, str]
     test: dict[str, str]
     deep: bool
+    notes: tuple[str, ...] = ()
 
 
 class Reader:
@@ -44,7 +47,7 @@ class Reader:
         digest = hashlib.sha256()
         for line in self._lines(category):
             digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
-        shots, test, deep = {}, {}, False
+        shots, test, shares, deep = {}, {}, {}, False
         for stored in (category.train[i] for i in drawn):
             picture = _readable(stored.decode)
             shots[category.short(stored)] = stored_digest(picture)
@@ -53,8 +56,11 @@ class Reader:
             picture = _readable(sample.image.decode)
             test[category.short(sample.image)] = stored_digest(picture)
             deep |= picture.deep
-            _check_mask(sample, picture)
-        return Content(digest.hexdigest(), shots, test, deep)
+            if sample.anomalous and sample.mask:
+                name = category.short(sample.mask.image)
+                shares[name] = _marked_share(sample, sample.mask, picture)
+        notes = [note for note in (inverted(category, shares), askew(category)) if note]
+        return Content(digest.hexdigest(), shots, test, deep, tuple(notes))
 
     def _lines(self, category: Category) -> Iterator[str]:
         yield repr((category.dataset, category.name, category.words))
@@ -80,14 +86,13 @@ class Reader:
         return f"{category.short(stored)} {stored.part!r} {self._files[stored.file]}"
 
 
-def _check_mask(sample: Sample, picture: Picture) -> None:
+def _marked_share(sample: Sample, mask: Mask, picture: Picture) -> float:
+    """Of its image that a mask marks; MissingData where that says nothing."""
     height, width = picture.pixels.shape[:2]
     anomalous = _readable(lambda: read_mask(sample, (height, width)))
-    if sample.anomalous and sample.mask and not anomalous.any():
-        raise MissingData(
-            f"mask {sample.mask.image.name!r} marks no pixel as anomalous: values above "
-            f"{sample.mask.above} do in this layout; store it so, or take the mask away"
-        )
+    if fault := says_nothing(anomalous, mask):
+        raise MissingData(fault)
+    return float(anomalous.mean())
 
 
 def _readable(read: Callable[[], T]) -> T:

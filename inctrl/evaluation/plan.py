@@ -22,6 +22,7 @@ class Plan:
 
     group_by   what shots and test images may not share: "group" (as the layout gives it), a
                regular expression searched in names of images, or empty
+    left_out   what lies in the data and is not used, in lines
     """
 
     entrants: tuple[Entrant, ...]
@@ -31,6 +32,7 @@ class Plan:
     alpha: float
     group_by: str = ""
     protocol: str = ""
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [(c.dataset, c.name) for c in self.categories]

@@ -5,12 +5,13 @@ Cells that a former run has kept are taken as they are; what is computed is kept
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from inctrl.backbones.features import Tally
 from inctrl.data.categories import Category
+from inctrl.data.masks import unmasked
 from inctrl.errors import InctrlError, OutputError
 from inctrl.evaluation.contenders import Entrant
 from inctrl.evaluation.content import Content
@@ -83,6 +84,13 @@ def evaluate(run: Run) -> Evaluation:
                     faults[number, place] = fault
                     run.watch.failed(label, category, str(error))
     return _evaluation(run.plan, run.contents, done, [faults[at] for at in sorted(faults)])
+
+
+def data_notes(plan: Plan, contents: Sequence[Content]) -> list[str]:
+    """What lies in the data and is not used, and what is odd about the masks."""
+    notes = [*plan.left_out, *(note for content in contents for note in content.notes)]
+    found = [unmasked(category) for category in plan.categories]
+    return notes + [f"{note}: pixels are not evaluated" for note in found if note]
 
 
 def waiting(run: Run) -> list[Entrant]:
@@ -158,9 +166,8 @@ def _evaluation(
 ) -> Evaluation:
     """In the order of the plan, whatever was computed when."""
     pairs = list(zip(plan.categories, contents, strict=True))
-    notes = learned(plan, contents)
+    notes = [*data_notes(plan, contents), *learned(plan, contents)]
     notes += [note for category, content in pairs for note in repeated(category, content)]
-    notes += [note for category in plan.categories for note in _unmasked(category)]
     ordered = [done[slot] for slot in sorted(done)]
     return Evaluation(
         contenders=tuple(entrant.contender for entrant in plan.entrants),
@@ -174,18 +181,6 @@ def _evaluation(
         protocol=plan.protocol,
         notes=(*notes, *faults),
     )
-
-
-def _unmasked(category: Category) -> list[str]:
-    """A few missing masks are rather a slip than the way of the set."""
-    anomalous = [sample for sample in category.test if sample.anomalous]
-    missing = sum(sample.mask is None for sample in anomalous)
-    if not 0 < missing < len(anomalous):
-        return []
-    return [
-        f"{missing} of {len(anomalous)} anomalous images of {category.dataset}/{category.name} "
-        "have no mask: pixels are not evaluated"
-    ]
 
 
 def _group_words(rule: str) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inctrl.data.categories import Category, read_mask
+from inctrl.data.categories import Category
+from inctrl.data.masks import read_mask
 from inctrl.errors import InctrlError
 from inctrl.evaluation.features import DecodedImages
 from inctrl.evaluation.results import Cell, Example

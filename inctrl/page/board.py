@@ -13,6 +13,7 @@ from inctrl.page.html import render
 from inctrl.page.jobviews import RUNNING, job_choices, log_html, status_html
 from inctrl.service.jobs import JobRunner, JobView
 from inctrl.service.jobs.specs import read_spec
+from inctrl.service.schemas import DataSetReply
 from inctrl.store import Store
 
 PAUSE = 1.0
@@ -133,7 +134,7 @@ class Board:
 
 @dataclass(frozen=True)
 class DataSets:
-    """Label and name of each set; `words` is HTML where there is none."""
+    """Label and name of each set; `words` is HTML on what is not used, or where there is none."""
 
     sets: tuple[tuple[str, str], ...]
     words: str
@@ -145,8 +146,18 @@ def data_sets(runner: JobRunner, title: str) -> DataSets:
         listing = runner.data_sets()
     except InctrlError as error:
         return DataSets((), render("noroot", title=title, missing=str(error)))
-    sets = tuple(
-        (f"{'the data root itself' if one.name == '.' else one.name}  ({one.layout})", one.name)
-        for one in listing.sets
-    )
-    return DataSets(sets, "" if sets else render("noroot", title=title, missing=""))
+    sets = tuple((_label(one), one.name) for one in listing.sets)
+    if not sets:
+        return DataSets((), render("noroot", title=title, missing=""))
+    left_out = [(_called(one.name), one.left_out) for one in listing.sets if one.left_out]
+    left_out += [("the data root", listing.left_out)] if listing.left_out else []
+    return DataSets(sets, render("leftout", sets=left_out, complete=listing.complete))
+
+
+def _label(one: DataSetReply) -> str:
+    many = f", {one.categories} categories" if one.categories and one.categories > 1 else ""
+    return f"{_called(one.name)}  ({one.layout}{many})"
+
+
+def _called(name: str) -> str:
+    return "the data root itself" if name == "." else name

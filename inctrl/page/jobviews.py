@@ -69,9 +69,13 @@ def adapters(bench: Workbench) -> list[tuple[str, str]]:
 
 
 def status_html(view: JobView) -> str:
-    running = view.row.state in RUNNING
     return render(
-        "job", row=view.row, title=title(view.row), progress=view.seen.progress, running=running
+        "job",
+        row=view.row,
+        title=title(view.row),
+        progress=view.seen.progress,
+        running=view.row.state in RUNNING,
+        warnings=view.seen.warnings,
     )
 
 

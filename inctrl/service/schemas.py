@@ -199,15 +199,26 @@ class Health(Schema):
 
 
 class DataSetReply(Schema):
+    """A set; `left_out` are lines on what lies in it and is not used.
+
+    Both are null where that was not looked for.
+    """
+
     name: str
     layout: str
+    categories: int | None = None
+    left_out: list[str] | None = None
 
 
 class DataReply(Schema):
-    """Data sets below the server's data root; `complete` is false where there were too many."""
+    """Data sets below the server's data root; `complete` is false where there were too many.
+
+    `left_out` are lines on what was not looked into.
+    """
 
     sets: list[DataSetReply]
     complete: bool
+    left_out: list[str] = []
 
 
 class JobProgress(Schema):
@@ -240,11 +251,15 @@ class JobSummary(Schema):
 
 
 class JobReply(JobSummary):
-    """A job as it goes: `rows` are a training's losses, `cells` those of an evaluation."""
+    """A job as it goes: `rows` are a training's losses, `cells` those of an evaluation.
+
+    `warnings` are what it was warned of, such as data that it leaves out.
+    """
 
     progress: JobProgress | None
     rows: list[dict[str, Any]]
     cells: list[dict[str, Any]]
+    warnings: list[str]
     log: str
     files: list[JobFile]
 

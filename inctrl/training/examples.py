@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inctrl.data.categories import Category, Sample, read_mask
+from inctrl.data.categories import Category, Sample
 from inctrl.data.defects import damage_any
+from inctrl.data.masks import read_mask, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.decoding import open_image
 from inctrl.errors import MissingData, UnreadableImage, UsageError
@@ -86,8 +87,7 @@ def open_example(example: Example, seed: int) -> tuple[Image, NDArray[np.bool_] 
     if example.sample is None or example.sample.mask is None:
         return image, None
     mask = read_mask(example.sample, image.size)
-    # A mask that marks nothing does not say where the anomaly is.
-    return image, mask if mask.any() else None
+    return image, None if says_nothing(mask, example.sample.mask) else mask
 
 
 @contextlib.contextmanager

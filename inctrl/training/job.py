@@ -16,6 +16,7 @@ import torch
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.adapters.lora import Lora
 from inctrl.backbones.lowrank import tunable
+from inctrl.errors import MissingData
 from inctrl.inspection.inspector import Inspector
 from inctrl.training import checkpoint
 from inctrl.training.auxiliary import Auxiliary, encode_all, prototypes_of
@@ -99,6 +100,8 @@ def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None
 
 def _run(job: Job, follow: Follow, report: Callable[[Row], None]) -> Trained:
     auxiliary, seen = survey(job.auxiliary)
+    if job.objective.pixels and seen.fault:
+        raise MissingData(seen.fault)
     job = replace(job, auxiliary=auxiliary)
     episodes, judged = job.auxiliary.episodes(job.recipe), job.auxiliary.judged(job.recipe)
     learner = _learner(job, follow)

@@ -7,9 +7,12 @@ a category, from its normal images, as shots and queries share one in use.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from inctrl.data.categories import Mask
+from inctrl.data.masks import marks, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.errors import UsageError
 from inctrl.images import shared_window, stored_digest
@@ -28,10 +31,12 @@ class Survey:
 
     images   a digest of each example's image as it is stored, before any defect is drawn
     masks    a digest of each example's mask; empty without one
+    fault    what is said of the first mask that marks nothing, or every pixel; not part of the rest
     """
 
     images: tuple[str, ...]
     masks: tuple[str, ...]
+    fault: str | None = field(default=None, repr=False)
 
     @property
     def seen(self) -> str:
@@ -45,7 +50,8 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
     MissingData names what cannot be read; UsageError names a held-out image that is trained on too.
     """
     images, deep = _digests(auxiliary.examples)
-    masks = tuple(_mask_digest(example) for example in auxiliary.examples)
+    seen = [_mask(example) for example in auxiliary.examples]
+    fault = next((fault for _, fault in seen if fault), None)
     _refuse_trained_on(auxiliary, images)
     examples = list(auxiliary.examples)
     for members in auxiliary.members:
@@ -53,7 +59,9 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
         window = shared_window([image.decode() for image in normals])
         for i in (*members.normal, *members.anomalous):
             examples[i] = replace(examples[i], window=window)
-    return replace(auxiliary, examples=tuple(examples)), Survey(images, masks)
+    return replace(auxiliary, examples=tuple(examples)), Survey(
+        images, tuple(digest for digest, _ in seen), fault
+    )
 
 
 def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[int]]:
@@ -69,13 +77,18 @@ def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[in
     return tuple(digest for digest, _ in found), deep
 
 
-def _mask_digest(example: Example) -> str:
+def _mask(example: Example) -> tuple[str, str | None]:
+    """A digest of an example's mask, and what is wrong with it; empty without one."""
     mask: Mask | None = example.sample.mask if example.sample else None
     if mask is None:
-        return ""
+        return "", None
     with usable():
-        parts = [stored_digest(part.decode()) for part in (mask.image, *mask.others)]
-    return hashlib.sha256(f"{mask.above} {' '.join(parts)}".encode()).hexdigest()
+        parts = [marks(part, mask.above) for part in (mask.image, *mask.others)]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(part.shape).encode() + np.packbits(part).tobytes())
+    united = np.logical_or.reduce(parts) if len({part.shape for part in parts}) == 1 else parts[0]
+    return digest.hexdigest(), says_nothing(united, mask)
 
 
 def _refuse_trained_on(auxiliary: Auxiliary, images: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trees import cifar10, folder, table, visa
+from trees import cifar10, folder, picture, table, visa
 
 from inctrl.cli.main import run
 from inctrl.data.sources import SOURCES
@@ -38,6 +38,30 @@ def test_a_folder_is_counted_by_category(
         "category   train normal  test normal  test anomalous  masks",
         "oak-board             6            2               3      2",
         "tile                  3            1               1      0",
+        "",
+        f"1 of 3 anomalous images of {tmp_path.name}/oak-board have no mask: pixels are not "
+        "evaluated",
+    ]
+
+
+def test_what_is_not_used_is_named_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path)
+    for i in range(3):
+        picture(root / f"bare/OK/{i}.png", i)
+        picture(root / f"odd/clean/{i}.png", i)
+    picture(root / "tile/masks/b.png")
+    (root / "tile/good/notes.txt").touch()
+    assert run(["data", str(root)]) == 0
+    _, remarks = capsys.readouterr().out.split("\n\n")[1:]
+    assert remarks.splitlines() == [
+        "bare: no anomalous images; `train` takes it, `evaluate` leaves it out",
+        f"1 of 3 anomalous images of {tmp_path.name}/oak-board have no mask: pixels are not "
+        "evaluated",
+        "odd: 3 images are not used (0.png, 1.png, 2.png): no folder 'normal' (it has clean)",
+        "tile/good: 1 file is no image that is read (.txt 1)",
+        "1 file in tile/masks/ fits no anomalous image (b.png)",
     ]
 
 

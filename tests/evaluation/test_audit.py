@@ -16,7 +16,8 @@ from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.adapters.registration import Registration
 from inctrl.backbones.features import Tally
-from inctrl.data.categories import Category, read_mask
+from inctrl.data.categories import Category
+from inctrl.data.masks import read_mask
 from inctrl.detectors import DETECTORS, build_detector
 from inctrl.detectors.incontext import InContext
 from inctrl.evaluation.audit import CHECKS, TOLERANCE, Finding, audit

@@ -78,16 +78,44 @@ def test_test_images_that_an_adapter_was_trained_on_are_said(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("value", [0, 1, 127])
-def test_a_mask_of_an_anomalous_image_that_marks_nothing_is_refused(
-    tmp_path: Path, value: int
+@pytest.mark.parametrize(("value", "what"), [(0, "no pixel"), (255, "every pixel")])
+def test_a_mask_of_an_anomalous_image_that_marks_nothing_or_everything_is_refused(
+    tmp_path: Path, value: int, what: str
 ) -> None:
     write_set(tmp_path)
-    mask = np.zeros((24, 32), dtype=np.uint8)
-    mask[6:12, 16:24] = value
-    save(tmp_path / "field/ground_truth/hole/01_mask.png", mask)
-    with pytest.raises(MissingData, match=r"01_mask.png' marks no pixel .* values above 127 do"):
+    save(tmp_path / "field/ground_truth/hole/01_mask.png", np.full((24, 32), value, np.uint8))
+    with pytest.raises(MissingData, match=rf"01_mask.png' marks {what} .*; mark the defect"):
         check(plan_of(tmp_path, [entrant()]))
+
+
+def test_masks_that_mark_most_of_their_images_are_said_to_be_inverted_perhaps(
+    tmp_path: Path,
+) -> None:
+    write_set(tmp_path)
+    plan = plan_of(tmp_path, [entrant()])
+    [usual] = read(plan)
+    assert usual.notes == ()
+    for i in range(4):
+        file = tmp_path / f"field/ground_truth/hole/{i:02d}_mask.png"
+        save(file, 255 - np.asarray(PIL.Image.open(file)))
+    [content] = read(plan)
+    [note] = content.notes
+    assert note.startswith(f"4 of 4 masks of {tmp_path.name}/field mark most of their image (")
+    assert "if the defect is what is dark in them, invert them" in note
+
+
+def test_an_image_turned_by_its_exif_orientation_and_its_upright_mask_are_said(
+    tmp_path: Path,
+) -> None:
+    write_set(tmp_path)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3
+    file = tmp_path / "field/test/hole/02.png"
+    PIL.Image.open(file).save(file, exif=exif)
+    [content] = read(plan_of(tmp_path, [entrant()]))
+    [note] = content.notes
+    assert note.startswith("1 of 4 masked images")
+    assert "test/hole/02.png" in note
 
 
 def patients(root: Path, train: str, test: str) -> Path:

@@ -127,11 +127,12 @@ def test_where_an_anomalous_image_has_no_mask_its_cells_are_unknown(
     assert not shares[:-1].isnan().any()
 
 
-def test_a_mask_that_marks_nothing_does_not_say_that_nothing_is_anomalous(
-    root: Path, inspector: Inspector
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_mask_that_marks_nothing_or_everything_does_not_say_where_the_anomaly_is(
+    root: Path, inspector: Inspector, value: int
 ) -> None:
     mask = root / "tile/ground_truth/bar/0_mask.png"
-    PIL.Image.fromarray(np.ones((48, 64), dtype=np.uint8)).save(mask)
+    PIL.Image.fromarray(np.full((48, 64), value, dtype=np.uint8)).save(mask)
     tile = next(c for c in read_data(root, labelled=False) if c.name == "tile")
     [(_, shares)] = encode_examples(inspector, list_examples(tile, versions=0), seed=0)
     assert shares[-1].isnan().all()

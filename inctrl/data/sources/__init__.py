@@ -7,7 +7,9 @@ A reader is given the folder (or file) and gives categories; what a reader finds
 trips over, is reported here with the tree that was expected.
 """
 
+import logging
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.data.categories import Category
@@ -29,6 +31,8 @@ from inctrl.data.sources.source import Source as Source
 from inctrl.errors import InctrlError, MissingData
 from inctrl.registry import unknown
 
+MOST_WARNINGS = 12
+logger = logging.getLogger("inctrl")
 SOURCES: dict[str, Source] = {
     "mvtec": mvtec.SOURCE,
     "visa": visa.SOURCE,
@@ -47,15 +51,53 @@ SOURCES: dict[str, Source] = {
 }
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is in a data set, and what lies there but is not used, in lines.
+
+    name   of its folder or file
+    """
+
+    name: str
+    categories: list[Category]
+    left_out: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The lines, the data set named; of many the first."""
+        lines = [f"{self.name}: {line}" for line in self.left_out]
+        more = len(lines) - MOST_WARNINGS
+        if more <= 0:
+            return lines
+        return [*lines[:MOST_WARNINGS], f"{self.name}: {more} more; `inctrl data` names all"]
+
+
 def read_data(spec: str | Path, *, labelled: bool = True) -> list[Category]:
+    """The categories of `find_data`; of what is left out the log is told."""
+    found = find_data(spec, labelled=labelled)
+    for line in found.warnings:
+        logger.warning("%s", line)
+    return found.categories
+
+
+def find_data(spec: str | Path, *, labelled: bool = True) -> Found:
     """The categories of `PATH` or `LAYOUT:PATH`, in the order of their names.
 
-    labelled   categories without test images are refused; training does without them
+    labelled   categories without test images are left out; training does without them
     MissingData shows the expected tree, the licence and where to get the set.
     """
     name, path = find_layout(spec)
     try:
         found = sorted(SOURCES[name].read(path), key=lambda category: category.name)
+        lines = SOURCES[name].left_out(path, found)
+        tested = [category for category in found if category.test]
+        if labelled and tested:
+            lines += [
+                f"{category.name}: left out, it has no anomalous images"
+                for category in found
+                if not category.test
+            ]
+            found = tested
         fault = _fault(found, labelled)
     except InctrlError as error:
         fault = str(error)
@@ -67,7 +109,7 @@ def read_data(spec: str | Path, *, labelled: bool = True) -> list[Category]:
             f"`inctrl data {name}`",
             describe(name),
         )
-    return found
+    return Found(path.absolute().name, found, tuple(map(_printable, lines)))
 
 
 def find_layout(spec: str | Path) -> tuple[str, Path]:
@@ -104,6 +146,11 @@ def _parsed(spec: str) -> tuple[str | None, Path]:
     if colon and len(name) > 1 and not Path(spec).exists():
         raise unknown(name, SOURCES, "layout of data")
     return None, Path(spec)
+
+
+def _printable(line: str) -> str:
+    """Names of files may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _fault(found: list[Category], labelled: bool) -> str | None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.sources.names import images_of
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 
@@ -45,8 +46,9 @@ def recognise(root: Path) -> bool:
 
 def read(root: Path) -> list[Category]:
     normal, defective, masks = (_inner(locate(root, ("",), *PARTS) / part) for part in PARTS)
-    train = tuple(tile for strip in images_in(normal, recursive=True) for tile in _tiles(strip))
-    test = tuple(tile for strip in images_in(defective) for tile in _anomalous(strip, masks))
+    train = tuple(tile for strip in images_of(normal, recursive=True) for tile in _tiles(strip))
+    marked = images_of(masks)
+    test = tuple(tile for strip in images_of(defective) for tile in _anomalous(strip, marked))
     return [with_test_quarter(Category("aitex", "aitex", train, test, root, "fabric"))]
 
 
@@ -61,8 +63,8 @@ def _tiles(strip: Path) -> Iterator[Stored]:
         yield Stored(strip, box, group=f"{strip.parent.name}/{strip.stem}")
 
 
-def _anomalous(strip: Path, masks: Path) -> Iterator[Sample]:
-    files = [path for path in images_in(masks) if path.stem.startswith(f"{strip.stem}_mask")]
+def _anomalous(strip: Path, masks: list[Path]) -> Iterator[Sample]:
+    files = [path for path in masks if path.stem.startswith(f"{strip.stem}_mask")]
     kind = DEFECTS.get("".join(strip.stem.split("_")[1:2]), "defect")
     for tile in _tiles(strip):
         marks = [Stored(file, tile.part) for file in files]
@@ -79,4 +81,5 @@ SOURCE = Source(
     "unpack all three into one folder; give that folder",
     recognise,
     read,
+    unused,
 )

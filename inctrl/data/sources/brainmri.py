@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.sources.names import images_of
 from inctrl.data.sources.source import Source, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 
 # The archive holds everything twice, the second time one folder deeper.
@@ -24,8 +25,8 @@ def recognise(root: Path) -> bool:
 
 def read(root: Path) -> list[Category]:
     folder = locate(root, PLACES, "no", "yes")
-    normal = tuple(Stored(path) for path in images_in(folder / "no"))
-    test = tuple(Sample(Stored(path), True, "tumour") for path in images_in(folder / "yes"))
+    normal = tuple(Stored(path) for path in images_of(folder / "no"))
+    test = tuple(Sample(Stored(path), True, "tumour") for path in images_of(folder / "yes"))
     return [with_test_quarter(Category("brainmri", "brainmri", normal, test, folder, "brain MRI"))]
 
 
@@ -37,4 +38,5 @@ SOURCE = Source(
     "give the folder that holds yes and no",
     recognise,
     read,
+    unused,
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
 from inctrl.data.sources.source import Source, listed, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
 
@@ -46,4 +47,5 @@ SOURCE = Source(
     "clone or download github.com/zae-bayern/elpv-dataset; give its folder",
     recognise,
     read,
+    unused,
 )

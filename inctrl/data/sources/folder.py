@@ -1,59 +1,91 @@
 """Pictures of one's own, sorted into folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.folders import subfolders
 from inctrl.data.sources import mvtec
-from inctrl.data.sources.source import Source, spot, with_test_quarter
+from inctrl.data.sources.maskfiles import apart, fitting
+from inctrl.data.sources.names import ANOMALOUS, LABELS, MASKS, NORMAL, images_of, key, named
+from inctrl.data.sources.source import Source, with_test_quarter
+from inctrl.data.sources.unused import lacking, unused
 from inctrl.data.stored import Stored
 
-NORMAL = ("normal", "good")
-ANOMALOUS = ("anomalous", "bad", "defect")
 TREE = """
-DIR/CATEGORY/normal/*                normal images (or good/)
-DIR/CATEGORY/anomalous/*             anomalous images (or bad/, defect/), or
+DIR/CATEGORY/normal/*                normal images (or good/, OK/, pass/, in any letter case)
+DIR/CATEGORY/anomalous/*             anomalous images (or abnormal/, bad/, defect/, NG/, fail/), or
 DIR/CATEGORY/anomalous/KIND/*        those of each kind of defect
-DIR/CATEGORY/masks/KIND/STEM.png     where there are masks, named as the images; bright = anomalous
+DIR/CATEGORY/masks/KIND/STEM.png     where there are masks, named as the images (or STEM_mask.png)
 DIR may be a category itself
 
-A quarter of the normal images becomes the test.
+A quarter of the normal images becomes the test. A category without anomalous images has none: it
+can be trained on, and is left out of an evaluation.
 """
 
 
 def recognise(root: Path) -> bool:
     # test/good and test/bad of a set in the layout of MVTec AD would look like a category.
-    return not mvtec.recognise(root) and bool(_categories(root))
+    return not mvtec.recognise(root) and bool(categories(root))
+
+
+def categories(root: Path) -> list[Path]:
+    """The folders of the categories: `root` alone where it is one."""
+    if named(root, NORMAL) and named(root, ANOMALOUS):
+        return [root]
+    below = [folder for folder in subfolders(root) if named(folder, NORMAL)]
+    return below or ([root] if named(root, NORMAL) else [])
 
 
 def read(root: Path) -> list[Category]:
-    return [_category(folder, root) for folder in _categories(root)]
+    return [_category(folder, root) for folder in categories(root)]
 
 
-def _categories(root: Path) -> list[Path]:
-    folders = [root, *root.glob("*/")]
-    found = [folder for folder in folders if spot(folder, NORMAL) and spot(folder, ANOMALOUS)]
-    return [root] if root in found else found
+def left_out(root: Path, found: list[Category]) -> list[str]:
+    """What is not used, and what is read from several folders at once."""
+    both = [
+        f"{folder.name}: {' and '.join(path.name for path in parts)} are both read, as {label}"
+        for folder in categories(root)
+        for names, label in ((NORMAL, "normal"), (ANOMALOUS, "anomalous"))
+        if len(parts := named(folder, names)) > 1
+    ]
+    return both + unused(root, found, lacking("normal"))
 
 
 def _category(folder: Path, root: Path) -> Category:
-    normal, anomalous = spot(folder, NORMAL), spot(folder, ANOMALOUS)
-    assert normal is not None and anomalous is not None  # noqa: S101, PT018  _categories saw them
-    train = tuple(Stored(path) for path in images_in(normal))
-    test = tuple(
-        Sample(Stored(path), True, path.parent.name, _mask(folder, path.relative_to(anomalous)))
-        for path in images_in(anomalous, recursive=True)
-    )
+    anomalous = named(folder, ANOMALOUS)
+    images = (image for part in named(folder, NORMAL) for image in apart(images_of(part))[0])
+    masks = _masks(folder, anomalous)
+    test = (Sample(Stored(image), True, image.parent.name, mask) for image, mask in masks.items())
     name = folder.absolute().name
     category = Category(
-        root.absolute().name, name, train, test, root, name.replace("_", " ").replace("-", " ")
+        root.absolute().name,
+        name,
+        tuple(map(Stored, images)),
+        tuple(test),
+        root,
+        name.replace("_", " ").replace("-", " "),
     )
-    return with_test_quarter(category)
+    return with_test_quarter(category) if anomalous else category
 
 
-def _mask(folder: Path, image: Path) -> Mask | None:
-    file = folder / "masks" / image.with_suffix(".png")
-    return Mask(Stored(file)) if file.is_file() else None
+def _masks(folder: Path, anomalous: Sequence[Path]) -> dict[Path, Mask | None]:
+    """The anomalous images, each with its mask."""
+    truths, beside = named(folder, LABELS), dict[Path, Mask]()
+    listed = []
+    for part in anomalous:
+        truths += named(part, MASKS)
+        images, near = apart(
+            path
+            for path in images_of(part, recursive=True)
+            if not any(key(name) in MASKS for name in path.relative_to(part).parent.parts)
+        )
+        beside |= near
+        for image in images:
+            kind = image.relative_to(part).parent.parts
+            listed.append((image, [kind, (part.name, *kind)]))
+    found = fitting(truths, listed)
+    return {image: found.get(image) or beside.get(image) for image, _ in listed}
 
 
 SOURCE = Source(
@@ -63,4 +95,6 @@ SOURCE = Source(
     "make a folder for each category, and sort its pictures into normal and anomalous",
     recognise,
     read,
+    left_out,
+    categories,
 )

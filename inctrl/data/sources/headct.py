@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
 from inctrl.data.sources.source import Source, listed, locate, spot, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
 
@@ -45,4 +46,5 @@ SOURCE = Source(
     "that holds labels.csv",
     recognise,
     read,
+    unused,
 )

@@ -22,6 +22,8 @@ class Source:
     steps       how to get it by hand
     recognise   whether a path looks like it; named sources need not
     read        path -> categories
+    left_out    path and categories -> lines on what lies there and is not used
+    folders     path -> the folders of categories that can be read by themselves, if any can
     """
 
     title: str
@@ -30,6 +32,8 @@ class Source:
     steps: str
     recognise: Callable[[Path], bool]
     read: Callable[[Path], list[Category]]
+    left_out: Callable[[Path, list[Category]], list[str]] = lambda _, __: []
+    folders: Callable[[Path], list[Path]] = lambda _: []
 
 
 def spot(root: Path, places: Iterable[str], *parts: str) -> Path | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.sources.source import Source, listed
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 
 SPLIT = "split_csv/1cls.csv"
@@ -53,4 +54,5 @@ SOURCE = Source(
     "folder that holds split_csv, candle, capsules, ...",
     recognise,
     read,
+    unused,
 )

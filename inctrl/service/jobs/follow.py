@@ -9,19 +9,23 @@ from typing import Any
 
 from inctrl.service.schemas import JobProgress
 
-MOST_STEPS, MOST_ROWS = 2000, 20_000
-"""Points of a curve and cells that are kept; of a longer curve every second point goes."""
+MOST_STEPS, MOST_ROWS, MOST_WARNINGS = 2000, 20_000, 100
+"""Points of a curve, cells and warnings kept; of a longer curve every second point goes."""
 WINDOW = 50
 """Lines by which the pace is told."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """rows: of the losses, in the order of the steps; cells: of an evaluation, as they came."""
+    """rows: of the losses, in the order of the steps; cells: of an evaluation, as they came.
+
+    warnings   what the command warned of, each once
+    """
 
     progress: JobProgress | None = None
     rows: tuple[dict[str, Any], ...] = ()
     cells: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Follower:
@@ -39,6 +43,7 @@ class Follower:
         self._steps: dict[int, dict[str, Any]] = {}
         self._epochs: dict[int, dict[str, Any]] = {}
         self._cells: dict[str, dict[str, Any]] = {}
+        self._warnings: dict[str, None] = {}
 
     def read(self) -> Seen:
         with self._lock:
@@ -47,7 +52,8 @@ class Follower:
             # An epoch follows the step that ends it.
             rows = [*self._steps.values(), *self._epochs.values()]
             rows.sort(key=lambda row: (row["step"], "epoch" in row))
-            return Seen(self._progress(), tuple(rows), tuple(self._cells.values()))
+            warned = tuple(self._warnings)
+            return Seen(self._progress(), tuple(rows), tuple(self._cells.values()), warned)
 
     def _fresh(self) -> list[bytes]:
         """The whole lines that are new."""
@@ -70,6 +76,8 @@ class Follower:
                 cell = dict(said["cell"])
                 key = json.dumps([cell["contender"], cell["set"], cell["k"], cell["seed"]])
                 self._cells[key] = cell
+            elif "warning" in said and len(self._warnings) < MOST_WARNINGS:
+                self._warnings[str(said["warning"])] = None
             elif "what" in said:
                 self._take_place(said)
             elif "attempt" in said:  # what was is no measure of the pace

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inctrl.errors import Conflict, InctrlError, NotStored
@@ -142,6 +142,8 @@ class JobRunner:
         folder = self._machine.of(id)
         seen = self._followers.get(id, lambda: Follower(folder.progress)).read()
         log = self._machine.without_paths(id, folder.tail())
+        warned = tuple(self._machine.without_paths(id, line) for line in seen.warnings)
+        seen = replace(seen, warnings=warned)
         return JobView(row, seen, log, folder.files() if row.state == "succeeded" else ())
 
     def result_file(self, id: str, name: str) -> Path:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from trees import aitex, marked, picture
 
-from inctrl.data.categories import Category, read_mask
+from inctrl.data.categories import Category
+from inctrl.data.masks import read_mask
 from inctrl.data.sources import read_data
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 from trees import folder, picture
 
-from inctrl.data.categories import read_mask
+from inctrl.data.masks import read_mask
 from inctrl.data.sources import SOURCES, find_layout, read_data
 from inctrl.errors import MissingData
 

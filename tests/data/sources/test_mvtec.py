@@ -2,7 +2,7 @@ from pathlib import Path
 
 from trees import marked, mvtec, picture
 
-from inctrl.data.categories import read_mask
+from inctrl.data.masks import read_mask
 from inctrl.data.sources import read_data
 
 

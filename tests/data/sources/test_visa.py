@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from trees import visa
 
-from inctrl.data.categories import read_mask
+from inctrl.data.masks import read_mask
 from inctrl.data.sources import read_data
 from inctrl.errors import MissingData
 
