@@ -265,7 +265,7 @@ def _altered(backbone: Backbone, detector: Detector[Any], adapter: Adapter | Non
 
 def _refuse_outside(alpha: float, batch: int) -> None:
     if not 0 < alpha <= 0.5:
-        percent = f" (a share: {alpha / 100:g} for {alpha:g} %)" if 0.5 < alpha <= 50 else ""
+        percent = f" (a share: {alpha / 100:g} for {alpha:g} %)" if 1 <= alpha <= 50 else ""
         raise UsageError(
             f"alpha {alpha:g} is not in (0, 0.5]{percent}; 0.05 means 1 false alarm in 20"
         )
