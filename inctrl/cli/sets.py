@@ -261,11 +261,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": Path, "metavar": "FILE.zip", "help": "the exported file"},
     "--item": {"help": "what a new set shows, in words (default: object)"},
     "--recursive": {"action": "store_true", "help": "folders with subfolders"},
-    "--frame": {
-        "default": "all",
-        "metavar": "N|first|all",
-        "help": "of files that hold several images (default: all)",
-    },
+    "--frame": {"default": "all", "metavar": "N|first|all", "help": "of stacks (default: all)"},
     "--note": {"default": "", "help": "kept with the version"},
     "--json": {"action": "store_true", "help": "print JSON"},
     "--overwrite": {"action": "store_true", "help": "replace the file"},

@@ -31,7 +31,7 @@ from inctrl.service.detection_schemas import Detection, MapFormat, ScorePage, Sc
 class Client:
     """A service of inctrl.
 
-    url       where it is
+    url       where it is; any address of its page or API will do, with or without http://
     token     what it wants where it is not on this machine
     timeout   seconds without a sign of life after which a call ends with Unreachable
     deadline  seconds in which a detection is answered or refused, calls that are sent again

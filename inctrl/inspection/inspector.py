@@ -273,6 +273,9 @@ def _altered(backbone: Backbone, detector: Detector[Any], adapter: Adapter | Non
 
 def _refuse_outside(alpha: float, batch: int) -> None:
     if not 0 < alpha <= 0.5:
-        raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
+        percent = f" (a share: {alpha / 100:g} for {alpha:g} %)" if 1 <= alpha <= 50 else ""
+        raise UsageError(
+            f"alpha {alpha:g} is not in (0, 0.5]{percent}; 0.05 means 1 false alarm in 20"
+        )
     if batch < 1:
         raise UsageError(f"batch {batch} is not a positive number of images")

@@ -119,7 +119,7 @@ def read_fewshot_list(path: Path) -> list[Image]:
     deviation. They came from 8-bit pixels, so undoing the normalisation and rounding gives those
     pixels back exactly, and the same path as for any image leads on from here.
     """
-    stored = read_tensors(path)
+    stored = read_tensors(path, "few-shot list")
     valid = isinstance(stored, list | tuple) and all(
         isinstance(t, torch.Tensor) and t.ndim == 3 and t.shape[0] == 3 for t in stored
     )

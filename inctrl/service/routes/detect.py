@@ -28,13 +28,17 @@ from inctrl.service.requests import (
 from inctrl.service.workbench import Asked
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
+ONE_OF = (
+    "what is normal: a set by name, or shots that come along; give one of `set` and `shots`, not "
+    "both (detectors without normal images take neither)"
+)
 
 
 async def asked(
     bench: Bench,
     choice: Chosen,
-    reference: Annotated[Reference | None, Form(alias="set")] = None,
-    shots: Annotated[list[UploadFile], File()] = [],  # noqa: B006  a declaration to FastAPI
+    reference: Annotated[Reference | None, Form(alias="set", description=ONE_OF)] = None,
+    shots: Annotated[list[UploadFile], File(description=ONE_OF)] = [],  # noqa: B006  a declaration
     item: Item = "object",
     frame: Which = "all",
 ) -> Asked:

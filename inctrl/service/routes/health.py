@@ -8,10 +8,11 @@ from starlette.responses import JSONResponse, Response
 from inctrl.decoding import FORMATS
 from inctrl.detectors import DETECTORS
 from inctrl.service.detection_schemas import MapFormat
+from inctrl.service.http.strict import StrictRoute
 from inctrl.service.requests import Bench
 from inctrl.service.schemas import Health, LimitsReply, ModelsReply
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=StrictRoute)
 
 
 @router.get("/livez")
