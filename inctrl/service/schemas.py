@@ -259,7 +259,7 @@ class JobReply(JobSummary):
     progress: JobProgress | None
     rows: list[dict[str, Any]]
     cells: list[dict[str, Any]]
-    warnings: list[str]
+    warnings: list[str] = []
     log: str
     files: list[JobFile]
 

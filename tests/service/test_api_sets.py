@@ -244,9 +244,9 @@ def test_images_for_a_set_are_decoded_kept_and_dropped_a_few_at_a_time(tmp_path:
             nonlocal alive
             alive -= 1
 
-        async def counted(data: bytes, name: str) -> Decoded:
+        async def counted(data: bytes, name: str, frame: int | None) -> Decoded:
             nonlocal alive, most
-            decoded = await decode(data, name)
+            decoded = await decode(data, name, frame)
             alive, most = alive + 1, max(most, alive + 1)
             weakref.finalize(decoded.picture, gone)
             return decoded
@@ -281,11 +281,11 @@ def test_a_client_that_has_left_changes_nothing(tmp_path: Path, path: str) -> No
         decode, begun, go_on = service.bench.decoders.decode, threading.Event(), threading.Event()
         over = threading.Event()
 
-        async def slow(data: bytes, name: str) -> Decoded:
+        async def slow(data: bytes, name: str, frame: int | None) -> Decoded:
             begun.set()
             try:
                 await asyncio.to_thread(go_on.wait, 30)
-                return await decode(data, name)
+                return await decode(data, name, frame)
             finally:
                 over.set()
 
