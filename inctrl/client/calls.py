@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inctrl.client.uploads import Image, uploads
 from inctrl.errors import NotStored, ServiceFailed, UsageError
 from inctrl.files import names
+from inctrl.registry import unknown
 
 SLOW = 600.0
 """Seconds for what reads a whole store or archive."""
@@ -56,7 +57,13 @@ class Compared(TypedDict, total=False):
 
 
 def comparison(compared: Compared) -> tuple[Form, list[File]]:
-    """The fields and files of a form that say so; UsageError for both a set and shots."""
+    """The fields and files of a form that say so; UsageError for both a set and shots.
+
+    Also for a name that is none of them, which would else be left out in silence.
+    """
+    for name in compared:
+        if name not in Compared.__annotations__:
+            raise unknown(name, Compared.__annotations__, "argument")
     form = {name: compared.get(name) for name in ("set", "item", "detector", "adapter", "alpha")}
     shots = compared.get("shots")
     if shots is not None and form["set"] is not None:
