@@ -337,6 +337,15 @@ def test_what_is_no_image_is_refused_before_anything_is_sent(tmp_path: Path) -> 
         client.detect([b"x"], set="part", shots=[b"x"])
 
 
+def test_a_misspelt_argument_is_never_left_out_in_silence() -> None:
+    with Client() as client:
+        for ask in (client.detect, client.map):
+            with pytest.raises(errors.UsageError, match="'detecter'; did you mean 'detector'"):
+                ask([b"x"], set="part", detecter="padim")  # type: ignore[operator]
+        with pytest.raises(errors.UsageError, match="unknown argument 'threshold'"):
+            client.detect([b"x"], set="part", threshold=0.9)  # type: ignore[call-arg]
+
+
 def test_a_file_is_saved_whole_or_not_at_all(server: str, tmp_path: Path) -> None:
     target = tmp_path / "part.zip"
     Script.replies = [(200, {}, b"whole")]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.options import add_command
 from inctrl.cli.output import say, say_json
 from inctrl.errors import InvalidFile, NotStored, UnreadableImage, UsageError
+from inctrl.registry import meant
 
 if TYPE_CHECKING:
     from inctrl.frames import Frame
@@ -112,7 +113,8 @@ def _found(version: "SetVersion", text: str) -> str:
     if not found and len(text) >= 6:
         found = {shot.sha256 for shot in version.shots if shot.sha256.startswith(text)}
     if not found:
-        raise NotStored(f"'{version.name}@{version.version}' has no shot {text!a}")
+        near = meant(text, (shot.name for shot in version.shots))
+        raise NotStored(f"'{version.name}@{version.version}' has no shot {text!a}{near}")
     if len(found) > 1:
         hashes = " ".join(sorted(sha256[:SHOWN_DIGITS] for sha256 in found))
         raise UsageError(f"{text!a} is the name of several shots; give one of {hashes}")

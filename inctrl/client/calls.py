@@ -16,6 +16,7 @@ from inctrl.client.uploads import Image, uploads
 from inctrl.errors import Busy, NotStored, ServiceFailed, UsageError
 from inctrl.files import names
 from inctrl.frames import Frame
+from inctrl.registry import unknown
 from inctrl.service.schemas import JobReply
 
 ENDED = ("succeeded", "failed", "cancelled", "interrupted")
@@ -61,7 +62,13 @@ class Compared(TypedDict, total=False):
 
 
 def comparison(compared: Compared) -> tuple[Form, list[File]]:
-    """The fields and files of a form that say so; UsageError for both a set and shots."""
+    """The fields and files of a form that say so; UsageError for both a set and shots.
+
+    Also for a name that is none of them, which would else be left out in silence.
+    """
+    for name in compared:
+        if name not in Compared.__annotations__:
+            raise unknown(name, Compared.__annotations__, "argument")
     fields = ("set", "item", "detector", "adapter", "alpha", "frame")
     form = {name: compared.get(name) for name in fields}
     shots = compared.get("shots")

@@ -70,6 +70,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
                 operation["security"] = [{}, {"token": []}]
     for name, schema in schemas.items():
         if name.startswith("Body_"):
+            schema["additionalProperties"] = False  # see `StrictRoute`
             _drop_nulls(schema["properties"].values())
         if name.endswith("Job"):  # what tells them apart must be there, though it has a default
             schema["required"] = ["kind", *schema["required"]]

@@ -219,6 +219,8 @@ def test_json_under_another_kind_is_told_which_header_is_missing(http: httpx2.Cl
         ({"alpha": 5}, "for 5 % write 0.05"),
         ({"set": "magnetic_tle"}, "did you mean 'magnetic_tile'?"),
         ({"data": None}, "data"),
+        ({"data": "prats"}, "no data 'prats' in the data root; did you mean 'parts'?"),
+        ({"kind": "evaluate", "set": None, "data": ["foldr:parts"]}, "did you mean 'folder'?"),
     ],
 )
 def test_a_job_that_is_wrong_is_told_where(
@@ -226,7 +228,7 @@ def test_a_job_that_is_wrong_is_told_where(
 ) -> None:
     spec = {name: value for name, value in {**JOB, **change}.items() if value is not None}
     reply = http.post("/v1/jobs", json=spec)
-    assert says in told(reply, 404 if "set" in change else 422)
+    assert says in told(reply, 404 if change.get("set") else 422)
 
 
 # Queries

@@ -290,7 +290,10 @@ def test_a_client_that_has_left_changes_nothing(tmp_path: Path, path: str) -> No
                 over.set()
 
         field = "image" if path == "/v1/feedback" else "images"
-        fields = {"name": "left", "kind": "false_alarm", "set": "there"}
+        fields = {
+            "/v1/sets": {"name": "left"},
+            "/v1/feedback": {"kind": "false_alarm", "set": "there"},
+        }.get(path, {})
         with (
             mock.patch.object(service.bench.decoders, "decode", slow),
             httpx2.Client(base_url=service.url, trust_env=False, timeout=1.0) as http,

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from inctrl.data.folders import confined
 from inctrl.errors import InctrlError, MissingData, UsageError
+from inctrl.registry import meant, unknown
 from inctrl.service.schemas import DataReply, DataSetReply
 
 DEEPEST = 3
@@ -38,7 +39,8 @@ def inside(root: Path | None, name: str) -> str:
     try:
         target = (folder / name).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):  # absent, too long, not encodable, a ring of links
-        raise MissingData(f"no data {name!r} in the data root") from None
+        near = meant(name, (path.name for path in _folders(folder)))
+        raise MissingData(f"no data {name!r} in the data root{near}") from None
     if not target.is_relative_to(folder):
         raise UsageError(f"data {name!r} leads out of the data root")
     # With ./ in front it is no flag, and no layout's name however a folder is called.
@@ -52,7 +54,12 @@ def inside_with_layout(root: Path | None, spec: str) -> str:
     layout, colon, name = spec.partition(":")
     if colon and layout in SOURCES:
         return f"{layout}:{inside(root, name)}"
-    return inside(root, spec)
+    try:
+        return inside(root, spec)
+    except MissingData:
+        if colon:
+            raise unknown(layout, SOURCES, "layout of data") from None
+        raise
 
 
 def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) -> DataReply:
