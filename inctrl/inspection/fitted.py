@@ -12,7 +12,18 @@ from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, listed, open_query
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
-from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
+from inctrl.types import (
+    Box,
+    Card,
+    Evidence,
+    Failure,
+    Features,
+    Match,
+    Prediction,
+    Region,
+    Result,
+    Verdict,
+)
 from inctrl.version import __version__
 
 if TYPE_CHECKING:
@@ -123,7 +134,7 @@ class FittedInspector:
             threshold=calibration.threshold,
             p_value=calibration.p_value(score),
             p_floor=calibration.p_floor,
-            verdict=calibration.judge(score),
+            verdict=_doubted(calibration.judge(score), image),
             anomaly_map=pixels,
             pixel_limit=calibration.pixel_limit,
             regions=regions,
@@ -155,6 +166,11 @@ class FittedInspector:
         note = "this image is also the normal shot {!r}: its score says nothing"
         same = (shot.name for shot in self.shots if shot.sha256 == image.sha256)
         return tuple(note.format(name) for name in islice(same, 1))
+
+
+def _doubted(verdict: Verdict, image: Image) -> Verdict:
+    """Not "normal" where something of the image was not compared with the shots."""
+    return "undecided" if verdict == "normal" and image.doubts else verdict
 
 
 def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[Result | Failure]:

@@ -84,7 +84,7 @@ def open_shots(
                 add(position, entry if isinstance(entry, Image) else develop(entry))
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
-    window = window or shared_window([picture for _, picture in deep])
+    window = shared_window([picture for _, picture in deep], window)
     for position, picture in deep:
         try:
             add(position, develop(picture, window))
@@ -120,7 +120,8 @@ def open_query(
         return image
     if shots:
         other = "8 bits" if picture.deep else "more than 8 bits"
-        return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
+        note = f"the shots have {other} a pixel: brightness cannot be compared"
+        return image.noted(f"{note}, so that it is not called normal", doubt=True)
     if picture.deep:
         return image.noted("its own brightness window; give one for all to compare images")
     return image

@@ -1,0 +1,103 @@
+"""The brightness window of images with more than 8 bits, and what lies beyond it.
+
+A window is chosen from the normal images. What a query holds far beyond their values must not look
+like their white or black, which is normal: it is marked in a colour that a gray image never has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inctrl.maths.extremes import places, reach
+
+PERCENTILES = (0.1, 99.9)
+"""Dark and bright end of a window."""
+NEAR, FAR = 0.1, 0.5
+"""Widths of the window beyond the normal values: from where a place is told of, and marked."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The stored values shown as black and as white.
+
+    least, most   how far the values of the normal images reach; None: not known
+    """
+
+    low: float
+    high: float
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Values in a window as rgb uint8 H W 3; `doubts` are those notes that forbid "normal"."""
+
+    rgb: NDArray[np.uint8]
+    notes: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _End:
+    """One end of a window in words, and the colour of what lies far beyond it."""
+
+    way: str
+    to: str
+    shown: str
+    name: str
+    colour: tuple[int, int, int]
+
+
+_BRIGHT = _End("above", "up to", "white", "red", (255, 0, 0))
+_DARK = _End("below", "down to", "black", "blue", (0, 0, 255))
+
+
+def window_of(normal: Sequence[NDArray[np.generic]], window: Window | None = None) -> Window:
+    """One window for all values H W of normal images; one that is given learns their reach."""
+    if window is None:
+        samples = [v.ravel()[:: max(1, v.size // 100_000)].astype(np.float64) for v in normal]
+        low, high = np.percentile(np.concatenate(samples), PERCENTILES)
+        window = Window(float(low), float(max(high, np.nextafter(low, np.inf))))
+    reached = [reach(values, window.low, window.high) for values in normal]
+    return replace(window, least=min(r[0] for r in reached), most=max(r[1] for r in reached))
+
+
+def show(values: NDArray[np.generic], window: Window) -> Shown:
+    """Values H W as gray RGB; places far beyond the normal values are marked, and told of."""
+    width, known = window.high - window.low, window.most is not None
+    least = window.low if window.least is None else window.least
+    most = window.high if window.most is None else window.most
+    scaled = (values.astype(np.float64) - window.low) / width
+    gray = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    rgb = np.repeat(gray[..., None], 3, axis=2)
+    notes = [f"{values.dtype} values {window.low:g}..{window.high:g} shown"]
+    doubts = []
+    for end, sign, limit, extreme in (
+        (_BRIGHT, 1, most, values.max()),
+        (_DARK, -1, least, values.min()),
+    ):
+        beyond = sign * (scaled - (limit - window.low) / width)
+        than = f"the normal images, which end at {limit:g}" if known else f"the window's {limit:g}"
+        where = f"{end.way} {than} ({end.to} {float(extreme):g})"
+        far = beyond > (FAR if end is _BRIGHT else _far_below(least, width))
+        if (place := places(far)).any():
+            if known:
+                rgb[place] = end.colour
+            shown = f"marked in {end.name}" if known else f"shown as {end.shown}"
+            doubts.append(
+                f"{place.mean():.2%} of the pixels lie far {where}: {shown}, never called normal"
+            )
+            notes.append(doubts[-1])
+        elif far.any():
+            notes.append(f"{far.sum()} single pixels lie far {where}: taken for hot or dead ones")
+        elif (place := places(beyond > NEAR)).any():
+            notes.append(f"{place.mean():.2%} of the pixels lie {where}: shown as {end.shown}")
+    return Shown(rgb, tuple(notes), tuple(doubts))
+
+
+def _far_below(least: float, width: float) -> float:
+    """Widths below the normal values from where a place is marked: nothing is darker than 0."""
+    return FAR if least <= 0 else min(FAR, max(FAR / 2, least / 2 / width))
