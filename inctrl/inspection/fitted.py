@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, listed, open_query
+from inctrl.inspection.likeness import Kind, kind_of, unlike_query
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import (
@@ -139,7 +141,7 @@ class FittedInspector:
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._same_as_shot(image), *([] if localises else [WHOLE])),
+            notes=(*image.notes, *self._compared(image), *([] if localises else [WHOLE])),
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
@@ -161,6 +163,16 @@ class FittedInspector:
             distance=float(values.max()),
             normal_distance=self.calibration.normal_peak,
         )
+
+    def _compared(self, image: Image) -> tuple[str, ...]:
+        """Notes on what an image has in common with the shots, or has not."""
+        kind = kind_of(image, self.inspector.backbone.image_size)
+        unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
+        return (*unlike, *self._same_as_shot(image))
+
+    @cached_property
+    def _kinds(self) -> tuple[Kind, ...]:
+        return tuple(kind_of(shot, self.inspector.backbone.image_size) for shot in self.shots)
 
     def _same_as_shot(self, image: Image) -> tuple[str, ...]:
         note = "this image is also the normal shot {!r}: its score says nothing"

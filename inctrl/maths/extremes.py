@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 PLACE = 5
 """Neighbouring pixels that are a place; fewer are hot or dead pixels of the sensor."""
@@ -42,6 +41,8 @@ def places(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of the marked pixels of H W those in places: with PLACE of them side by side."""
     if np.count_nonzero(marked) < PLACE:
         return np.zeros_like(marked)
+    from scipy import ndimage  # here: the client opens images too, and is quick to import
+
     labels, _ = ndimage.label(marked, structure=np.ones((3, 3), dtype=int))
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
