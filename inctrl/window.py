@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inctrl.maths.extremes import places, reach
+from inctrl.maths.extremes import PLACE, around, places, reach
 
 PERCENTILES = (0.1, 99.9)
 """Dark and bright end of a window."""
 NEAR, FAR = 0.1, 0.5
 """Widths of the window beyond the normal values: from where a place is told of, and marked."""
+HOT = 0.001
+"""Share of single pixels that a sensor may have hot or dead; more of them are a defect."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ def window_of(normal: Sequence[NDArray[np.generic]], window: Window | None = Non
 
 
 def show(values: NDArray[np.generic], window: Window) -> Shown:
-    """Values H W as gray RGB; places far beyond the normal values are marked, and told of."""
+    """Values H W as gray RGB; what lies far beyond the normal values is told of, and not cut.
+
+    Places are marked in a colour and are a doubt. Single pixels are hot or dead ones of the sensor,
+    if they are few: they are filled from around them. Where the normal values are not known, the
+    window stands for them, and all is shown as it is.
+    """
     width, known = window.high - window.low, window.most is not None
     least = window.low if window.least is None else window.least
     most = window.high if window.most is None else window.most
@@ -83,18 +90,24 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
         than = f"the normal images, which end at {limit:g}" if known else f"the window's {limit:g}"
         where = f"{end.way} {than} ({end.to} {float(extreme):g})"
         far = beyond > (FAR if end is _BRIGHT else _far_below(least, width))
-        if (place := places(far)).any():
+        if np.count_nonzero(single := far & ~places(far)) <= max(PLACE, HOT * far.size):
+            far &= ~single
+        if far.any():
             if known:
-                rgb[place] = end.colour
+                rgb[far] = end.colour
             shown = f"marked in {end.name}" if known else f"shown as {end.shown}"
             doubts.append(
-                f"{place.mean():.2%} of the pixels lie far {where}: {shown}, never called normal"
+                f"{far.mean():.2%} of the pixels lie far {where}: {shown}, never called normal"
             )
             notes.append(doubts[-1])
-        elif far.any():
-            notes.append(f"{far.sum()} single pixels lie far {where}: taken for hot or dead ones")
-        elif (place := places(beyond > NEAR)).any():
-            notes.append(f"{place.mean():.2%} of the pixels lie {where}: shown as {end.shown}")
+        elif single.any():
+            if known:
+                rgb[single] = around(gray, single)[:, None]
+            filled = " and filled from around them" if known else ""
+            count = np.count_nonzero(single)
+            notes.append(f"single pixels ({count}) lie far {where}: taken for hot or dead{filled}")
+        elif (near := places(beyond > NEAR)).any():
+            notes.append(f"{near.mean():.2%} of the pixels lie {where}: shown as {end.shown}")
     return Shown(rgb, tuple(notes), tuple(doubts))
 
 

@@ -73,13 +73,31 @@ def test_dark_places_count_although_nothing_is_darker_than_zero() -> None:
     assert show(spotted(0), near_black).doubts == ()
 
 
-def test_hot_pixels_are_told_and_change_nothing() -> None:
+def test_a_few_hot_and_dead_pixels_are_told_and_filled_from_around_them() -> None:
     values = field()
-    values[10, 10] = values[70, 20] = 65_535
-    shown = show(values, WINDOW)
+    values[10, 10] = values[11, 11] = values[70, 20] = 65_535
+    values[0, 99] = 0
+    shown, plain = show(values, WINDOW), show(field(), WINDOW)
     assert shown.doubts == ()
-    assert "2 single pixels lie far above" in shown.notes[1]
-    assert (shown.rgb[10, 10] == 255).all()
+    assert "single pixels (3) lie far above" in shown.notes[1]
+    assert "single pixels (1) lie far below" in shown.notes[2]
+    others = [
+        plain.rgb[y, x]
+        for y in range(8, 13)
+        for x in range(8, 13)
+        if (y, x) not in [(10, 10), (11, 11)]
+    ]
+    np.testing.assert_array_equal(shown.rgb[10, 10], np.rint(np.median(others, axis=0)))
+    changed = (shown.rgb != plain.rgb).any(axis=2)
+    assert np.count_nonzero(changed) <= 4
+
+
+def test_many_single_pixels_are_no_fault_of_a_sensor() -> None:
+    values = field()
+    values[::9, ::9] = 65_535
+    shown = show(values, WINDOW)
+    assert (shown.rgb[::9, ::9] == (255, 0, 0)).all()
+    assert "1.44% of the pixels lie far above" in shown.doubts[0]
 
 
 def test_a_place_a_little_brighter_than_the_normal_images_is_told() -> None:

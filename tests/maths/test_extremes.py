@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inctrl.maths.extremes import PLACE, places, reach
+from inctrl.maths.extremes import PLACE, around, places, reach
 
 
 def plain() -> NDArray[np.uint16]:
@@ -63,3 +63,18 @@ def test_places_are_the_connected_parts_that_are_large_enough() -> None:
     assert (marked & ~expected).any()
     np.testing.assert_array_equal(places(marked), expected)
     assert not places(np.zeros((9, 9), dtype=bool)).any()
+
+
+def test_what_is_around_a_pixel_is_the_median_of_its_neighbours_that_are_not_marked() -> None:
+    values = np.random.default_rng(0).integers(0, 255, (12, 12)).astype(np.uint8)
+    marked = np.zeros_like(values, dtype=bool)
+    marked[5, 5] = marked[6, 5] = marked[0, 0] = True
+    expected = []
+    for y, x in np.argwhere(marked):
+        near = [
+            (min(max(y + dy, 0), 11), min(max(x + dx, 0), 11))
+            for dy in range(-2, 3)
+            for dx in range(-2, 3)
+        ]
+        expected.append(np.rint(np.median([values[at] for at in near if not marked[at]])))
+    np.testing.assert_array_equal(around(values, marked), expected)
