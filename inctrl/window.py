@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from inctrl.errors import UsageError
 from inctrl.maths.extremes import PLACE, around, places, reach
 
 PERCENTILES = (0.1, 99.9)
@@ -31,6 +32,12 @@ class Window:
     high: float
     least: float | None = None
     most: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise UsageError(
+                f"window {self.low:g}..{self.high:g} is empty: its low end must lie below its high"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from inctrl.errors import UsageError
 from inctrl.window import Window, show, window_of
 
 WINDOW = Window(1000, 2000, 990, 2010)
@@ -134,3 +135,9 @@ def test_normal_images_of_one_value_have_a_window_all_the_same() -> None:
     shown = show(np.full((8, 8), 7, np.uint16), window_of([np.full((8, 8), 7, np.uint16)]))
     assert shown.doubts == ()
     assert not shown.rgb.any()
+
+
+@pytest.mark.parametrize("ends", [(2000, 1000), (5, 5), (float("nan"), 5)])
+def test_a_window_upside_down_is_refused(ends: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="low end must lie below"):
+        Window(*ends)

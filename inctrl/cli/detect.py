@@ -187,9 +187,10 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
         )
     if args.save_context and not args.normal:
         raise UsageError("--save-context keeps normal images; give them with --normal")
-    window = Window(*args.window) if args.window else None
-    if window and not window.low < window.high:
-        raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
+    low, high = args.window or (0, 1)
+    if not low < high:
+        raise UsageError(f"--window {low:g} {high:g}: LOW must be below HIGH")
+    window = Window(low, high) if args.window else None
     # An adapter names a detector of its own.
     default = {} if args.normal or args.adapter else {"detector": "zeroshot"}
     fitted = _inspector(args, default).fit(
