@@ -16,16 +16,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-WINDOW_PERCENTILES = (0.1, 99.9)
-"""Dark and bright end of the window for images of more than 8 bits."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The stored values shown as black and as white."""
-
-    low: float
-    high: float
+from inctrl.window import Window as Window
+from inctrl.window import show, window_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +39,18 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """An image ready to be scored: rgb uint8 H W 3; sha256 over its pixels; notes on reading."""
+    """An image ready to be scored: rgb uint8 H W 3; sha256 over its pixels; notes on reading.
+
+    doubts   those notes for which it is not called normal, whatever its score
+    deep     it is stored in more than 8 bits
+    """
 
     rgb: NDArray[np.uint8]
     name: str
     sha256: str
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    deep: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,37 +67,35 @@ class Image:
         reduced = PIL.Image.fromarray(self.rgb).resize(size, PIL.Image.Resampling.BOX)
         return replace(self, rgb=np.asarray(reduced))
 
-    def noted(self, note: str) -> "Image":
+    def noted(self, note: str, *, doubt: bool = False) -> "Image":
         """The same image with one more note."""
-        return replace(self, notes=(*self.notes, note))
+        doubts = (*self.doubts, note) if doubt else self.doubts
+        return replace(self, notes=(*self.notes, note), doubts=doubts)
 
 
-def shared_window(pictures: Iterable[Picture]) -> Window | None:
-    """One brightness window for all deep pictures of a set; None where all have 8 bits."""
-    samples = [
-        p.pixels.ravel()[:: max(1, p.pixels.size // 100_000)].astype(np.float64)
-        for p in pictures
-        if p.deep
-    ]
-    if not samples:
-        return None
-    low, high = np.percentile(np.concatenate(samples), WINDOW_PERCENTILES)
-    return Window(float(low), float(max(high, np.nextafter(low, np.inf))))
+def shared_window(pictures: Iterable[Picture], window: Window | None = None) -> Window | None:
+    """One brightness window for all deep pictures of a set; None where all have 8 bits.
+
+    `window`, where one is given, stays and learns how far the pictures reach.
+    """
+    deep = [picture.pixels for picture in pictures if picture.deep]
+    return window_of(deep, window) if deep else window
 
 
 def develop(picture: Picture, window: Window | None = None) -> Image:
     """Bring a picture to 8-bit RGB; `window` applies to deep pictures (default: their own)."""
-    notes = picture.notes
-    if picture.deep:
-        window = window or shared_window([picture])
-        assert window is not None  # noqa: S101  a deep picture always yields one
-        scaled = (picture.pixels.astype(np.float64) - window.low) / (window.high - window.low)
-        gray = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
-        rgb = np.repeat(gray[..., None], 3, axis=2)
-        notes = (*notes, f"{picture.pixels.dtype} values {window.low:g}..{window.high:g} shown")
-    else:
+    if not picture.deep:
         rgb = np.ascontiguousarray(picture.pixels, dtype=np.uint8)
-    return Image(rgb=rgb, name=picture.name, sha256=digest(rgb), notes=notes)
+        return Image(rgb, picture.name, digest(rgb), picture.notes)
+    shown = show(picture.pixels, window or window_of([picture.pixels]))
+    return Image(
+        rgb=shown.rgb,
+        name=picture.name,
+        sha256=digest(shown.rgb),
+        notes=(*picture.notes, *shown.notes),
+        doubts=shown.doubts,
+        deep=True,
+    )
 
 
 def digest(rgb: NDArray[np.uint8]) -> str:

@@ -193,9 +193,10 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
         )
     if args.save_context and not args.normal:
         raise UsageError("--save-context keeps normal images; give them with --normal")
-    window = Window(*args.window) if args.window else None
-    if window and not window.low < window.high:
-        raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
+    low, high = args.window or (0, 1)
+    if not low < high:
+        raise UsageError(f"--window {low:g} {high:g}: LOW must be below HIGH")
+    window = Window(low, high) if args.window else None
     # An adapter names a detector of its own.
     default = None if args.normal or args.adapter else "zeroshot"
     fitted = _inspector(args, default).fit(
@@ -272,6 +273,8 @@ def _tell(outcome: "Result | Failure", as_json: bool) -> None:
             limit = "no limit"
         numbers = f"{_figure(outcome.score):>8}  {limit:21}"
         line = f"{outcome.verdict:10}  {numbers:29}  {printable(outcome.name)}\n"
+        for doubt in outcome.image.doubts:
+            sys.stderr.write(f"inctrl: {printable(outcome.name)}: {doubt}\n")
     if not as_json:
         say(line)
 

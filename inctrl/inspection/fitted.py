@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,21 @@ from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, open_query, opened
+from inctrl.inspection.likeness import Kind, kind_of, unlike_query
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
-from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
+from inctrl.types import (
+    Box,
+    Card,
+    Evidence,
+    Failure,
+    Features,
+    Match,
+    Prediction,
+    Region,
+    Result,
+    Verdict,
+)
 from inctrl.version import __version__
 
 if TYPE_CHECKING:
@@ -132,12 +145,12 @@ class FittedInspector:
             threshold=calibration.threshold,
             p_value=calibration.p_value(score),
             p_floor=calibration.p_floor,
-            verdict=calibration.judge(score),
+            verdict=_doubted(calibration.judge(score), image),
             anomaly_map=pixels,
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._same_as_shot(image), *([] if localises else [WHOLE])),
+            notes=(*image.notes, *self._compared(image), *([] if localises else [WHOLE])),
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
@@ -160,10 +173,25 @@ class FittedInspector:
             normal_distance=self.calibration.normal_peak,
         )
 
+    def _compared(self, image: Image) -> tuple[str, ...]:
+        """Notes on what an image has in common with the shots, or has not."""
+        kind = kind_of(image, self.inspector.backbone.image_size)
+        unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
+        return (*unlike, *self._same_as_shot(image))
+
+    @cached_property
+    def _kinds(self) -> tuple[Kind, ...]:
+        return tuple(kind_of(shot, self.inspector.backbone.image_size) for shot in self.shots)
+
     def _same_as_shot(self, image: Image) -> tuple[str, ...]:
         note = "this image is also the normal shot {!r}: its score says nothing"
         same = (shot.name for shot in self.shots if shot.sha256 == image.sha256)
         return tuple(note.format(name) for name in islice(same, 1))
+
+
+def _doubted(verdict: Verdict, image: Image) -> Verdict:
+    """Not "normal" where something of the image was not compared with the shots."""
+    return "undecided" if verdict == "normal" and image.doubts else verdict
 
 
 def inspect_together(

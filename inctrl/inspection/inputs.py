@@ -99,7 +99,7 @@ def open_shots(
                 add(position, entry if isinstance(entry, Image) else develop(entry))
         except UnreadableImage as error:
             warnings.append(f"normal image left out: {error}")
-    window = window or shared_window([picture for _, picture in deep])
+    window = shared_window([picture for _, picture in deep], window)
     for position, picture in deep:
         try:
             add(position, develop(picture, window))
@@ -129,7 +129,8 @@ def open_query(
         return image
     if shots:
         other = "8 bits" if query.deep else "more than 8 bits"
-        return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
+        note = f"the shots have {other} a pixel: brightness cannot be compared"
+        return image.noted(f"{note}, so that it is not called normal", doubt=True)
     if query.deep:
         return image.noted("its own brightness window; give one for all to compare images")
     return image

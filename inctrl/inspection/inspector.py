@@ -33,6 +33,8 @@ from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inputs import Input, Shots, open_shots, small_views
+from inctrl.inspection.likeness import kind_of, unlike_shots
+from inctrl.inspection.photographs import copies_told, photographs
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
@@ -144,15 +146,20 @@ class Inspector:
     def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
         """`prepare` with shots that are encoded already."""
         context = self.detector.prepare(shots.features, item)
+        names = [shot.name for shot in shots.images]
+        groups = photographs(shots.images)
+        distinct = [group[0] for group in groups]
         calibration = calibrate(
             self.detector,
-            shots.features,
+            shots.features if len(distinct) == len(names) else shots.features[distinct],
             item,
             self.alpha,
             views=lambda: self.encode(small_views(shots.images[0])),
-            names=tuple(shot.name for shot in shots.images),
+            names=tuple(names[i] for i in distinct),
         )
-        calibration = replace(calibration, warnings=(*shots.warnings, *calibration.warnings))
+        kinds = [kind_of(shot, self.backbone.image_size) for shot in shots.images]
+        told = (*shots.warnings, *unlike_shots(kinds, self.fit_mode), *copies_told(groups, names))
+        calibration = replace(calibration, warnings=(*told, *calibration.warnings))
         return FittedInspector(
             inspector=self,
             context=context,

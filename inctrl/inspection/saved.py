@@ -48,6 +48,7 @@ def pack(fitted: FittedInspector) -> Packed:
         "version": VERSION,
         "card": asdict(fitted.card),
         "calibration": asdict(fitted.calibration),
+        "reach": [fitted.window.least, fitted.window.most] if fitted.window else None,
         "pictures_sha256": [digest(shot.rgb) for shot in fitted.shots],
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
     }
@@ -73,7 +74,9 @@ def unpack(
             key: tuple(value) if isinstance(value, list) else value
             for key, value in index["calibration"].items()
         }
-        window = Window(*card["window"]) if card["window"] else None
+        # A context of before knows no reach.
+        reach = index.get("reach") or (None, None)
+        window = Window(*card["window"], *reach) if card["window"] else None
         kept = shots(window)
         if [shot.sha256 for shot in kept] != index["pictures_sha256"]:
             raise ValueError("its shots are not those it was made of")

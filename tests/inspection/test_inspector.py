@@ -151,7 +151,7 @@ def test_sixteen_bit_queries_are_shown_in_the_window_of_the_shots(tmp_path: Path
         return tmp_path / name
 
     fitted = inspector().fit([deep(1000, f"{i}.tif") for i in range(4)])
-    same, brighter = fitted.inspect([deep(1000, "same.tif"), deep(1300, "brighter.tif")])
+    same, brighter = fitted.inspect([deep(1000, "same.tif"), deep(1100, "brighter.tif")])
     assert brighter.image.rgb.mean() > same.image.rgb.mean() + 50
     assert brighter.score > same.score
 
