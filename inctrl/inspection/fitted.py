@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, listed, open_query
+from inctrl.inspection.looks import Looks
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
@@ -23,7 +25,10 @@ WHOLE = "the detector judges the image as a whole: the map says nothing of where
 
 @dataclass(frozen=True, eq=False)
 class FittedInspector:
-    """An inspector with the normal shots of one product; `inspect` answers for queries."""
+    """An inspector with the normal shots of one product; `inspect` answers for queries.
+
+    seen   what a copy with the same shots knows of them already
+    """
 
     inspector: "Inspector"
     context: Any
@@ -32,6 +37,7 @@ class FittedInspector:
     item: str
     window: Window | None = None
     normal_set: str | None = None
+    seen: Looks | None = None
 
     def inspect(self, queries: Iterable[Input]) -> list[Result]:
         """One result for each query; the first unreadable one raises UnreadableImage."""
@@ -55,7 +61,13 @@ class FittedInspector:
         """The same at another wanted share of false alarms, where one is asked for."""
         if alpha is None or alpha == self.calibration.alpha:
             return self
-        return replace(self, calibration=replace(self.calibration, alpha=alpha))
+        return replace(self, calibration=replace(self.calibration, alpha=alpha), seen=self.looks)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """The shots as photographs, with which queries are compared as such."""
+        inspector = self.inspector
+        return self.seen or Looks(self.shots, inspector.backbone.preprocessing, inspector.view)
 
     def score(self, features: Features) -> Prediction:
         """Raw scores and grid maps of encoded queries, for evaluation."""
@@ -128,7 +140,10 @@ class FittedInspector:
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._same_as_shot(image), *([] if localises else [WHOLE])),
+            notes=(
+                *(*image.notes, *self._same_as_shot(image), *self.looks.note(image)),
+                *([] if localises else [WHOLE]),
+            ),
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
