@@ -1,6 +1,7 @@
 """An evaluation made by hand: what two detectors might have found on two data sets."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import PIL.Image
 
 from inctrl.evaluation.results import Cell, Contender, Evaluation, Example, TestSet
+from inctrl.types import Verdict
 
 CATEGORIES = (
     ("mvtec", "bottle", True, 12, 26),
@@ -84,7 +86,15 @@ def cell(who: str, test: TestSet, k: int, seed: int, ahead: float = 0.0, **chang
         "pixels": pixels if test.masks else None,
         "bytes": 18_432 * k * (1 if who.startswith("incontext") else 3),
     }
-    return Cell(**{**fields, **changes})
+    fields |= changes
+    return Cell(**{"verdicts": verdicts(fields["scores"], fields["threshold"]), **fields})
+
+
+def verdicts(scores: Sequence[float], threshold: float) -> tuple[Verdict, ...]:
+    """Of many shots: nothing is undecided, unless there is no limit."""
+    kinds: tuple[Verdict, Verdict] = ("normal", "anomalous")
+    decided = math.isfinite(threshold)
+    return tuple(kinds[score > threshold] if decided else "undecided" for score in scores)
 
 
 def picture(seed: int, width: int = 240, height: int = 180) -> bytes:

@@ -23,7 +23,10 @@ from inctrl.evaluation.tables import Mean, Tables, tables
 from inctrl.maths.metrics import METRICS, image_figures
 from inctrl.reporting.words import plural, printable
 
-OVERALL = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30", "false_alarms", "recall")
+OVERALL = (
+    *("image_auroc", "image_ap", "pixel_auroc", "aupro_30"),
+    *("false_alarms", "undecided", "recall"),
+)
 """The figures that the last tables show."""
 FEWER = (
     "* mean over fewer categories: a contender failed, see the notes, or nothing can be measured "
@@ -55,7 +58,7 @@ class Watch:
 
     def cell(self, cell: Cell, category: Category, *, computed: bool) -> None:
         labels = [sample.anomalous for sample in category.test]
-        auroc = image_figures(labels, cell.scores, cell.threshold, self._plan.alpha)["image_auroc"]
+        auroc = image_figures(labels, cell.scores)["image_auroc"]
         values = [] if auroc is None else [auroc]
         self._aurocs.setdefault((cell.contender, cell.k), []).extend(values)
         self._pending.setdefault(cell.k, []).extend(values)

@@ -16,8 +16,11 @@ from inctrl.errors import UsageError
 from inctrl.evaluation.results import Cell, Contender, Evaluation, TestSet
 from inctrl.evaluation.tables import COMPARED, Mean, Tables, cell_name, ordered, tables
 from inctrl.files.plain import document, number_cell, text_cell
+from inctrl.inspection.calibration import MOST_SHOTS
 from inctrl.maths.intervals import Spread
+from inctrl.maths.limits import at_most, exceeds
 from inctrl.maths.metrics import METRICS
+from inctrl.types import Verdict
 
 DIGITS = 10
 """Decimals of figures in files: further ones differ from machine to machine."""
@@ -153,7 +156,20 @@ def _read_cell(content: dict[str, Any]) -> Cell:
     fields["scores"] = tuple(math.nan if v is None else v for v in content["scores"])
     fields["p_values"] = tuple(math.nan if v is None else v for v in content["p_values"])
     fields["threshold"] = math.inf if content["threshold"] is None else content["threshold"]
+    fields.setdefault("verdicts", tuple(_verdicts_before(content)))
     return Cell(**fields, pixels=None)
+
+
+def _verdicts_before(content: dict[str, Any]) -> Iterator[Verdict]:
+    """Those that a file of before they were kept follows from: few shots leave undecided what has
+    the least p-value that they can show."""
+    shots, limit = len(content["shots"]), content["threshold"]
+    least = 1 / (min(shots, MOST_SHOTS) + 1)
+    for score, p_value in zip(content["scores"], content["p_values"], strict=True):
+        if score is not None and limit is not None and shots > 1 and exceeds(score, limit):
+            yield "anomalous"
+        else:
+            yield "undecided" if p_value is None or at_most(p_value, least) else "normal"
 
 
 def _frozen(content: dict[str, Any]) -> dict[str, Any]:

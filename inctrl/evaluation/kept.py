@@ -24,7 +24,7 @@ from inctrl.errors import OutputError
 from inctrl.evaluation.results import Cell, Example
 from inctrl.files.whole import write_file, writing
 
-VERSION = 1
+VERSION = 2
 CELLS, EXAMPLES, PARTS = "cells", "examples", "cells/.parts"
 ABANDONED = 60
 """Seconds after which a half-written file, the work of a moment, belongs to a process long gone."""
@@ -69,7 +69,7 @@ class Kept:
             stored = _checked(self.out / CELLS / f"{key}.json")
             shown = tuple(self._examples(key, contender)) if examples else ()
             threshold = float("inf") if stored["threshold"] is None else stored["threshold"]
-            for name in ("shots", "scores", "p_values"):
+            for name in ("shots", "scores", "p_values", "verdicts"):
                 stored[name] = tuple(stored[name])
             return Cell(**{**stored, "threshold": threshold, "contender": contender}), shown
         except (OSError, ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ same to 1e-6 on others: each cell tells where it was computed. Times are kept ap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inctrl.types import Fit, Options
+from inctrl.types import Fit, Options, Verdict
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Cell:
     shots      names of the shots
     scores     one an image of the test set, higher is more anomalous
     p_values   one an image
+    verdicts   one an image
     threshold  the calibrated limit of scores; infinite where there is none
     pixels     figures of the maps by key (maths/metrics.py), None where pixels are not evaluated
     bytes      size of what is kept of the shots (the packed context)
@@ -77,6 +78,7 @@ class Cell:
     shots: tuple[str, ...]
     scores: tuple[float, ...]
     p_values: tuple[float, ...]
+    verdicts: tuple[Verdict, ...]
     threshold: float
     pixels: Mapping[str, float] | None
     bytes: int

@@ -137,6 +137,7 @@ def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: in
         shots=tuple(category.short(category.train[i]) for i in category.draw(k, seed)),
         scores=values,
         p_values=tuple(map(calibration.p_value, values)),
+        verdicts=tuple(map(calibration.judge, values)),
         threshold=calibration.threshold,
         pixels=_pixels(judged, category),
         bytes=sum(t.numel() * t.element_size() for t in packed.values()),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inctrl.evaluation.results import Cell, Evaluation
 from inctrl.maths.intervals import Difference, Spread, paired_difference, spread
-from inctrl.maths.metrics import METRICS, image_figures
+from inctrl.maths.metrics import METRICS, image_figures, verdict_figures
 
 COMPARED = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30")
 """The figures in which contenders are compared with each other."""
@@ -94,8 +94,8 @@ def tables(evaluation: Evaluation) -> Tables:
     values = np.full(shape, np.nan)
     for place, cell in ordered(evaluation):
         labels = evaluation.tests[place[1]].anomalous
-        images = image_figures(labels, cell.scores, cell.threshold, evaluation.alpha)
-        figures = {**(cell.pixels or {}), **images}
+        judged = verdict_figures(labels, cell.verdicts, evaluation.alpha)
+        figures = {**(cell.pixels or {}), **image_figures(labels, cell.scores), **judged}
         found = [_finite(figures.get(key)) for key in METRICS]
         values[:, *place] = [math.nan if value is None else value for value in found]
     return Tables(evaluation, tuple(METRICS), values)

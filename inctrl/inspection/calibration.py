@@ -9,8 +9,8 @@ holds it, which would make its residuals vanish and the limit far too low.
   never below the highest shot. Its false-alarm rate was measured on held-out normals
   (docs/accuracy.md); augmented views of the shots, the usual substitute, vary less than parts do,
   or more where resampling itself shows.
-- One shot says nothing of how normals vary: views of it give a provisional limit, and nothing
-  is ever called anomalous.
+- One shot says nothing of how normals vary: there is no limit, and everything is undecided. Views
+  of it give the limit of its maps, above which places are drawn, and claim nothing.
 - No shot, with a detector that needs none: there is no limit, and everything is undecided.
 
 Confirmed defects, where there are any, may lower the limit, and do nothing else: they are never
@@ -27,6 +27,8 @@ import torch
 
 from inctrl.maths.grids import top_mean
 from inctrl.maths.limits import (
+    at_most,
+    exceeds,
     limit_below,
     outliers,
     prediction_limit,
@@ -44,12 +46,17 @@ MOST_SHOTS = 32
 ALIKE = 0.002
 """Leave-one-out scores under this mean that the shots are copies of one image."""
 LEAST_LIMIT = 1e-6
-"""Differences below this are rounding: copies of one image must not alarm each other."""
+"""Scores below this are rounding: copies of one image must not alarm each other."""
 MOST_LIMIT = float(np.finfo(np.float32).max)
 """Scores and maps are single precision: a limit beyond it is none."""
 NO_LIMIT = (
     "no normal image was given: scores rank the images, but nothing is called anomalous; "
     "give normal images, two or more, for a limit"
+)
+ONE_SHOT = (
+    "No limit: one shot does not show how normal images vary, so nothing is called normal or "
+    "anomalous; scores rank the images. Places are drawn where a map exceeds those of small "
+    "changes of light and position of the shot, as most maps of normal images do too."
 )
 LOWERED = (
     " Lowered to lie half way between the highest of them and the lowest confirmed defect above "
@@ -62,8 +69,8 @@ class Calibration:
     """What the shots say of normal scores.
 
     shots            number of distinct shots
-    scores           leave-one-shot-out scores (of views where there is one shot)
-    tops             the same for maps: mean of the highest MAP_SHARE of each
+    scores           leave-one-shot-out scores; none where there is one shot
+    tops             the same for maps: mean of the highest MAP_SHARE of each (one shot: of views)
     map_low          median of the shots' own maps, where the colour scale begins
     normal_peak      median of the highest value of the shots' own maps
     bounded          scores and maps lie in [0, 1]
@@ -91,19 +98,17 @@ class Calibration:
             return "none"
         if self.shots == 1:
             return "views"
-        return "rank" if 1 / (len(self.scores) + 1) <= self.alpha else "prediction"
+        return "rank" if at_most(1 / (len(self.scores) + 1), self.alpha) else "prediction"
 
     @property
     def threshold(self) -> float:
-        """Scores above it are not called normal."""
-        if self.method in ("none", "views"):
-            return self.calibrated
-        return limit_below(self.calibrated, (*self.scores, LEAST_LIMIT), self.defects)
+        """Scores above it are not called normal; infinite where there is none."""
+        return limit_below(self.calibrated, self._compared, self.defects)
 
     @property
     def calibrated(self) -> float:
         """The limit that follows from the shots alone."""
-        return self._limit(self.scores)
+        return self._limit(self.scores) if self.shots > 1 else math.inf
 
     @property
     def pixel_limit(self) -> float:
@@ -124,10 +129,7 @@ class Calibration:
         if self.method == "none":
             return f"No normal image was given. {self.meaning}"
         if self.method == "views":
-            return (
-                "Provisional: set from small changes of light and position of the one shot, which "
-                "do not show how normal parts vary; nothing is called anomalous."
-            )
+            return ONE_SHOT
         lowered = LOWERED if self.threshold < self.calibrated else ""
         return self._words_of_shots() + lowered
 
@@ -149,26 +151,27 @@ class Calibration:
 
     @property
     def p_floor(self) -> float:
-        """The least p-value that so few shots can show; views are no further shots."""
-        return 1 / 2 if self.method == "views" else 1 / (len(self.scores) + 1)
+        """The least p-value that so few shots can show."""
+        return 1 / (1 + len(self._compared))
 
     def p_value(self, score: float) -> float:
         """Share of normal images expected to score as high (conformal)."""
-        if self.method == "views":
-            return self.p_floor if score > self.threshold else 1.0
-        return rank_p_value(score, self.scores)
+        return rank_p_value(score, self._compared)
 
     def judge(self, score: float) -> Verdict:
         """Above the limit: anomalous. Above every shot, but k too small to say so: undecided."""
-        if not math.isfinite(score) or self.method == "none":
+        if not math.isfinite(score) or not self._compared:
             return "undecided"
-        if self.method == "views":
-            return "undecided" if score > self.threshold else "normal"
-        if score > self.threshold:
+        if exceeds(score, self.threshold):
             return "anomalous"
-        if self.method == "prediction" and score > max(*self.scores, LEAST_LIMIT):
+        if self.method == "prediction" and exceeds(score, max(self._compared)):
             return "undecided"
         return "normal"
+
+    @property
+    def _compared(self) -> tuple[float, ...]:
+        """The normal scores that others are compared with: views of one shot are no images."""
+        return tuple(max(score, LEAST_LIMIT) for score in self.scores if self.shots > 1)
 
     def _limit(self, normal: tuple[float, ...]) -> float:
         if self.method == "none":
@@ -211,7 +214,7 @@ def calibrate(
     return Calibration(
         alpha=alpha,
         shots=len(shots),
-        scores=tuple(scores),
+        scores=tuple(scores) if len(shots) > 1 else (),
         tops=tuple(tops),
         map_low=float(np.median(lows)),
         normal_peak=float(np.median(peaks)),
@@ -243,8 +246,8 @@ def _warnings(scores: Sequence[float], names: Sequence[str], *, compared: bool) 
     """`compared`: scores come of comparing images with the shots, so that copies score 0."""
     if len(names) == 1:
         return (
-            "one shot does not show how normal images vary: nothing is called anomalous; "
-            "give two or more",
+            "one shot does not show how normal images vary: there is no limit, and nothing is "
+            "called normal or anomalous; give two or more",
         )
     found = [
         f"shot {names[i]!r} is unlike the other shots (score {scores[i]:.3f}, their median "

@@ -12,6 +12,7 @@ from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, open_query, opened
 from inctrl.inspection.likeness import Kind, kind_of, unlike_query
+from inctrl.inspection.looks import Looks
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import (
@@ -36,7 +37,10 @@ WHOLE = "the detector judges the image as a whole: the map says nothing of where
 
 @dataclass(frozen=True, eq=False)
 class FittedInspector:
-    """An inspector with the normal shots of one product; `inspect` answers for queries."""
+    """An inspector with the normal shots of one product; `inspect` answers for queries.
+
+    seen   what a copy with the same shots knows of them already
+    """
 
     inspector: "Inspector"
     context: Any
@@ -45,6 +49,7 @@ class FittedInspector:
     item: str
     window: Window | None = None
     normal_set: str | None = None
+    seen: Looks | None = None
 
     def inspect(self, queries: Iterable[Input]) -> list[Result]:
         """One result for each image, in order; the first unreadable one raises UnreadableImage.
@@ -75,7 +80,13 @@ class FittedInspector:
         """The same at another wanted share of false alarms, where one is asked for."""
         if alpha is None or alpha == self.calibration.alpha:
             return self
-        return replace(self, calibration=replace(self.calibration, alpha=alpha))
+        return replace(self, calibration=replace(self.calibration, alpha=alpha), seen=self.looks)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """The shots as photographs, with which queries are compared as such."""
+        inspector = self.inspector
+        return self.seen or Looks(self.shots, inspector.backbone.preprocessing, inspector.view)
 
     def score(self, features: Features) -> Prediction:
         """Raw scores and grid maps of encoded queries, for evaluation."""
@@ -177,7 +188,7 @@ class FittedInspector:
         """Notes on what an image has in common with the shots, or has not."""
         kind = kind_of(image, self.inspector.backbone.image_size)
         unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
-        return (*unlike, *self._same_as_shot(image))
+        return (*unlike, *self._same_as_shot(image), *self.looks.note(image))
 
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:

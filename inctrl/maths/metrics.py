@@ -1,10 +1,9 @@
 """How well scores tell anomalous images from normal ones, and what each figure is called.
 
 A figure that the data do not define is None, never 0: without images of both kinds nothing is
-ranked, without a finite limit nothing is called anomalous, and a NaN score has no rank.
+ranked, a NaN score has no rank, and where every verdict is "undecided" there is nothing to judge.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +21,7 @@ class Metric:
     title    in words
     column   the same, short
     better   which way is good: higher, or towards zero
-    about    what it judges: the ranking of images, maps, or the calibrated limit
+    about    what it judges: the ranking of images, maps, or the verdicts at the calibrated limit
     oracle   made with a threshold that is chosen on the test labels
     signed   may be negative
     """
@@ -43,6 +42,7 @@ METRICS: Mapping[str, Metric] = {
     "aupro_30": Metric("AUPRO up to 30 % false positives", "AUPRO 0.3", "higher", "pixels"),
     "aupro_05": Metric("AUPRO up to 5 % false positives", "AUPRO 0.05", "higher", "pixels"),
     "false_alarms": Metric("false alarms at the limit", "false alarms", "lower", "limit"),
+    "undecided": Metric("normal images left undecided", "undecided", "lower", "limit"),
     "recall": Metric("recall at the limit", "recall", "higher", "limit"),
     "calibration_error": Metric(
         "false alarms minus wanted ones", "calibration error", "zero", "limit", signed=True
@@ -54,25 +54,16 @@ METRICS: Mapping[str, Metric] = {
 def image_figures(
     anomalous: Sequence[bool] | NDArray[np.bool_],
     scores: Sequence[float] | NDArray[np.floating],
-    threshold: float,
-    alpha: float,
 ) -> dict[str, float | None]:
-    """The figures of METRICS that are not about pixels.
+    """AUROC, average precision and the best F1 of any threshold.
 
     anomalous  n
     scores     n   higher is more anomalous; infinite ones have a rank like any other
-    threshold  the calibrated limit: scores above it are alarms
-    alpha      the wanted share of false alarms
     """
     labels = np.asarray(anomalous, dtype=np.bool_)
     values = np.asarray(scores, dtype=np.float64)
     if labels.shape != values.shape or labels.ndim != 1:
         raise ValueError(f"{labels.shape} labels for {values.shape} scores; give one for each")
-    return {**_ranking(labels, values), **_at_limit(labels, values, threshold, alpha)}
-
-
-def _ranking(labels: NDArray[np.bool_], values: NDArray[np.float64]) -> dict[str, float | None]:
-    """AUROC, average precision and the best F1 of any threshold."""
     if labels.all() or not labels.any() or np.isnan(values).any():
         return dict.fromkeys(("image_auroc", "image_ap", "image_f1_max"))
     # Only the order counts, and scikit-learn refuses infinite scores.
@@ -86,16 +77,31 @@ def _ranking(labels: NDArray[np.bool_], values: NDArray[np.float64]) -> dict[str
     }
 
 
-def _at_limit(
-    labels: NDArray[np.bool_], values: NDArray[np.float64], threshold: float, alpha: float
+def verdict_figures(
+    anomalous: Sequence[bool] | NDArray[np.bool_], verdicts: Sequence[str], alpha: float
 ) -> dict[str, float | None]:
-    """What the calibrated limit does on images that it was not made from."""
-    if not math.isfinite(threshold) or np.isnan(values).any():
-        return dict.fromkeys(("false_alarms", "recall", "calibration_error"))
-    above = values > threshold
-    false_alarms = float(above[~labels].mean()) if not labels.all() else None
+    """What the calibrated limit does on images that it was not made from, counted in verdicts.
+
+    anomalous  n
+    verdicts   n   "normal", "anomalous" or "undecided"
+    alpha      the wanted share of false alarms
+
+    A false alarm is a normal image that is called anomalous; one left undecided is none.
+    """
+    labels = np.asarray(anomalous, dtype=np.bool_)
+    if labels.shape != (len(verdicts),):
+        raise ValueError(f"{labels.shape} labels for {len(verdicts)} verdicts; give one for each")
+    alarms = np.array([verdict == "anomalous" for verdict in verdicts], dtype=np.bool_)
+    unsure = np.array([verdict == "undecided" for verdict in verdicts], dtype=np.bool_)
+    decided = not unsure.all()
+    false_alarms = _share(alarms[~labels]) if decided else None
     return {
         "false_alarms": false_alarms,
-        "recall": float(above[labels].mean()) if labels.any() else None,
+        "undecided": _share(unsure[~labels]),
+        "recall": _share(alarms[labels]) if decided else None,
         "calibration_error": None if false_alarms is None else false_alarms - alpha,
     }
+
+
+def _share(which: NDArray[np.bool_]) -> float | None:
+    return float(which.mean()) if which.size else None

@@ -12,6 +12,7 @@ from pathlib import Path
 import PIL.Image
 
 from inctrl.inspection.fitted import FittedInspector
+from inctrl.maths.limits import exceeds
 from inctrl.page.uploads import Added, read
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.overlay import layer
@@ -20,7 +21,7 @@ from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo, row
 from inctrl.service.detection import answer
 from inctrl.service.uploads import Outcome
 from inctrl.service.workbench import Asked, Prepared, Workbench
-from inctrl.types import Failure, Result
+from inctrl.types import Failure, Result, Verdict
 
 LONGEST, SHORTEST = 1280, 320
 """Long side of a view: larger images are reduced, smaller ones grow by a whole factor."""
@@ -148,4 +149,5 @@ def view(result: Result, scale: Scale) -> View:
 
 
 def _at(one: Row, limit: float) -> Row:
-    return replace(one, threshold=limit, verdict="anomalous" if one.score > limit else "normal")
+    verdict: Verdict = "anomalous" if exceeds(one.score, limit) else "normal"
+    return replace(one, threshold=limit, verdict=verdict)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from inctrl.maths.limits import exceeds
 from inctrl.page.html import render
 from inctrl.page.inspection import Inspection
 from inctrl.reporting import words
@@ -113,10 +114,10 @@ def limit_html(inspection: Inspection, limit: float | None) -> str:
         limit=value,
         own=limit is not None,
         limited=math.isfinite(value),
-        above=sum(score > value for score in scores),
+        above=sum(exceeds(score, value) for score in scores),
         total=len(scores),
         normals=len(normals),
-        rejected=sum(score > value for score in normals),
+        rejected=sum(exceeds(score, value) for score in normals),
     )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from inctrl.maths.limits import at_most
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo
 from inctrl.types import Box, Card, Evidence, Region
 
@@ -142,7 +143,7 @@ def trust_words(info: RunInfo) -> str:
     if not math.isfinite(info.threshold):
         return "Without a limit scores rank the images, but nothing is called anomalous."
     like_these = "It holds for images taken as the shots were: camera, light and framing."
-    if info.p_floor > info.alpha:
+    if not at_most(info.p_floor, info.alpha):
         return (
             f"{_behind(info).capitalize()} can show a false-alarm rate of {percent(info.p_floor)} "
             f"at best, and {percent(info.alpha)} is wanted: the limit is provisional, and more "

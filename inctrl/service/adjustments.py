@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, UnreadableImage
+from inctrl.maths.limits import exceeds
 from inctrl.service.uploads import Upload
 from inctrl.service.workbench import Workbench
 from inctrl.store import KeptShots, SetVersion
@@ -42,16 +43,27 @@ class Adjusted:
     @property
     def words(self) -> str:
         """It in a sentence."""
-        old, new = f"{self.threshold_before:.4f}", f"{self.threshold_after:.4f}"
-        limit = (
-            f"the limit stays at {old}" if old == new else f"the limit moves from {old} to {new}"
-        )
+        limit, stays = self._limit_words
         if self.before.version != self.after.version:
             name = f"{self.after.name}@{self.after.version}"
             return f"{name} has {len(self.after.shots)} shots; {limit}"
-        if old == new and not math.isnan(self.score) and self.score <= self.threshold_after:
+        like_normal = not (math.isnan(self.score) or exceeds(self.score, self.threshold_after))
+        if stays and like_normal and math.isfinite(self.threshold_after):
             return f"{limit}: the image scores like a normal one ({self.score:.4f})"
         return limit
+
+    @property
+    def _limit_words(self) -> tuple[str, bool]:
+        """What became of the limit, and whether it is what it was."""
+        old, new = f"{self.threshold_before:.4f}", f"{self.threshold_after:.4f}"
+        if not math.isfinite(self.threshold_after):
+            more = "" if not math.isfinite(self.threshold_before) else f" any more (it was {old})"
+            return f"there is no limit{more}: give more normal images", False
+        if not math.isfinite(self.threshold_before):
+            return f"there was no limit, now it is {new}", False
+        if old == new:
+            return f"the limit stays at {old}", True
+        return f"the limit moves from {old} to {new}", False
 
 
 async def false_alarm(bench: Workbench, name: str, upload: Upload, note: str = "") -> Adjusted:

@@ -271,12 +271,15 @@ def test_normals_may_be_given_in_several_groups(out: Path) -> None:
     assert card["shot_names"] == SHOTS
 
 
-def test_one_shot_is_undecided_about_a_hole_and_shows_where(out: Path) -> None:
+def test_one_shot_sets_no_limit_is_undecided_and_shows_where(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert detect(out, HOLE, normal=SHOTS[:1]) == 0
     [result] = scores(out)["results"]  # type: ignore[misc]
     assert result["verdict"] == "undecided"
     assert result["regions"]
-    assert result["p_value"] == 0.5
+    assert (result["threshold"], result["p_value"]) == (None, 1)
+    assert "no limit" in capsys.readouterr().out
 
 
 def test_flags_that_a_saved_context_decides_are_refused(

@@ -28,6 +28,7 @@ def cell(threshold: float = 0.25, pixels: dict[str, float] | None = None) -> Cel
         shots=("a.png", "b\udcff.png"),
         scores=(0.1, 1 / 3, 2e-17),
         p_values=(1.0, 0.5, 1 / 3),
+        verdicts=("normal", "undecided", "anomalous"),
         threshold=threshold,
         pixels=pixels,
         bytes=99,

@@ -11,9 +11,10 @@ from fake_evaluation import cell, contender, evaluation, test_set
 from sklearn.metrics import roc_auc_score
 
 from inctrl.errors import UsageError
-from inctrl.evaluation.documents import shots_json, to_csv, to_json
+from inctrl.evaluation.documents import from_json, shots_json, to_csv, to_json
 from inctrl.evaluation.results import Evaluation
 from inctrl.evaluation.tables import tables
+from inctrl.inspection.calibration import MOST_SHOTS, Calibration
 from inctrl.maths.metrics import METRICS
 
 
@@ -227,6 +228,34 @@ def test_the_list_of_shots_names_those_of_every_run_once() -> None:
     places = {(r["dataset"], r["category"], r["k"], r["seed"]): r["names"] for r in rows}
     for c in found.cells:
         assert places[c.dataset, c.category, c.k, c.seed] == list(c.shots)
+
+
+@pytest.mark.parametrize(("k", "alpha"), [(0, 0.05), (2, 0.05), (4, 0.3), (8, 0.1), (36, 0.02)])
+def test_verdicts_of_a_file_of_before_they_were_kept_are_read_from_it(k: int, alpha: float) -> None:
+    normal = tuple(np.random.default_rng(k).lognormal(-2, 0.3, min(k, MOST_SHOTS)).tolist())
+    limits = Calibration(alpha, k, normal, normal or (1.0,), 0.0, 0.1)
+    test = test_set("mvtec", "bottle", False, 30, 30)
+    values = (*np.linspace(0.01, 2, 60 - len(normal)).tolist(), *normal)
+    one = cell("a", test, k, 0, scores=values, threshold=limits.threshold)
+    one = dataclasses.replace(
+        one,
+        p_values=tuple(map(limits.p_value, values)),
+        verdicts=tuple(map(limits.judge, values)),
+    )
+    found = Evaluation((contender("a"),), (test,), (k,), (0,), alpha, (one,))
+    assert from_json(to_json(found)).cells[0].verdicts == one.verdicts
+    before = document(found)
+    del before["cells"][0]["verdicts"]
+    assert from_json(json.dumps(before).encode()).cells[0].verdicts == one.verdicts
+
+
+def test_one_shot_of_a_file_of_before_is_read_as_it_was_judged() -> None:
+    test = test_set("mvtec", "bottle", False, 1, 1)
+    one = cell("a", test, 1, 0, scores=(0.1, 0.9), p_values=(1.0, 0.5), threshold=0.2)
+    before = document(Evaluation((contender("a"),), (test,), (1,), (0,), 0.05, (one,)))
+    del before["cells"][0]["verdicts"]
+    [again] = from_json(json.dumps(before).encode()).cells
+    assert again.verdicts == ("normal", "undecided")
 
 
 def test_contenders_with_different_shots_are_refused() -> None:

@@ -1,8 +1,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inctrl.detectors.incontext import InContext
 from inctrl.detectors.zeroshot import ZeroShot
@@ -11,6 +14,7 @@ from inctrl.inspection.inputs import NO_FEATURES
 from inctrl.types import Features, Item
 
 ITEM = Item("thing")
+ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 1 / 3, 0.5, 1 - 0.9, 1 - 0.8)
 
 
 def features(count: int, seed: int = 0, spread: float = 0.3) -> Features:
@@ -103,16 +107,88 @@ def test_another_alpha_moves_the_limits_and_nothing_else() -> None:
     assert strict.threshold > loose.threshold
 
 
-def test_one_shot_never_calls_anything_anomalous() -> None:
+def test_one_shot_sets_no_limit_and_calls_nothing_normal_or_anomalous() -> None:
     shot = features(1)
     views = Features((shot.patches[0] + 0.01 * torch.randn(8, 4, 4, 6),), shot.image.expand(8, -1))
     calibration = calibrated(shot, views=views)
-    assert calibration.method == "views"
-    assert calibration.threshold == max(calibration.scores)
-    assert calibration.judge(0.9) == "undecided"
-    assert calibration.p_value(0.9) == calibration.p_floor == 1 / 2
-    assert calibration.judge(calibration.threshold) == "normal"
+    assert (calibration.method, calibration.scores) == ("views", ())
+    assert calibration.threshold == calibration.calibrated == math.inf
+    assert {calibration.judge(score) for score in (0.0, 0.9, math.inf)} == {"undecided"}
+    assert calibration.p_value(0.9) == calibration.p_floor == 1
     assert "one shot" in calibration.warnings[0]
+    assert "No limit" in calibration.limit_words
+
+
+def test_one_shot_keeps_a_limit_of_its_maps_which_draws_places_and_claims_nothing() -> None:
+    shot = features(1)
+    views = Features((shot.patches[0] + 0.01 * torch.randn(8, 4, 4, 6),), shot.image.expand(8, -1))
+    calibration = calibrated(shot, views=views)
+    assert calibration.pixel_limit == max(calibration.tops)
+    assert calibration.map_low < calibration.pixel_limit < calibration.map_high
+
+
+def test_a_context_of_one_shot_that_was_saved_with_a_limit_has_none_any_more() -> None:
+    before = Calibration(0.05, 1, (0.01, 0.02), (0.01, 0.02), 0.0, 0.01)
+    assert before.threshold == math.inf
+    assert before.judge(0.001) == before.judge(0.5) == "undecided"
+    assert before.p_value(0.5) == before.p_floor == 1
+
+
+LIMITS = st.tuples(
+    st.lists(st.floats(0, 3, width=32), min_size=2, max_size=40), st.sampled_from(ALPHAS)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LIMITS, st.floats(-1, 1), st.integers(0, 39))
+def test_a_score_that_is_a_shots_but_for_rounding_is_judged_like_it(
+    drawn: tuple[list[float], float], off: float, which: int
+) -> None:
+    scores, alpha = tuple(drawn[0]), drawn[1]
+    calibration = Calibration(alpha, len(scores), scores, scores, 0.0, 0.1)
+    score = scores[which % len(scores)]
+    moved = score + off * 4e-7 * max(1.0, score)
+    assert calibration.judge(score) == "normal" or calibration.method == "rank"
+    if all(abs(moved - other) < 5e-7 or abs(moved - other) > 5e-6 for other in scores):
+        assert calibration.p_value(moved) == calibration.p_value(score)
+        assert calibration.judge(moved) == calibration.judge(score)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LIMITS, st.floats(0, 4))
+def test_where_a_rank_can_answer_anomalous_means_a_p_value_of_at_most_alpha(
+    drawn: tuple[list[float], float], score: float
+) -> None:
+    scores, alpha = tuple(drawn[0]), drawn[1]
+    calibration = Calibration(alpha, len(scores), scores, scores, 0.0, 0.1)
+    if calibration.method == "rank":
+        alarm = calibration.p_value(score) <= alpha * (1 + 1e-6)
+        assert (calibration.judge(score) == "anomalous") == alarm
+
+
+@pytest.mark.parametrize(
+    ("k", "alpha"),
+    [
+        (19, 0.05),
+        (9, 0.1),
+        (9, 1 - 0.9),
+        (4, 0.2),
+        (4, 1 - 0.8),
+        (3, 0.25),
+        (19, 1 - 0.95),
+        (9, float(np.float32(0.1))),
+        (2, 1 / 3),
+        (32, 1 / 33),
+        (6, 1 - 6 / 7),
+    ],
+)
+def test_a_p_value_of_exactly_alpha_alarms(k: int, alpha: float) -> None:
+    scores = tuple(0.1 + 0.01 * i for i in range(k))
+    calibration = Calibration(alpha, k, scores, scores, 0.0, 0.1)
+    assert calibration.method == "rank"
+    assert calibration.judge(scores[-1] + 0.001) == "anomalous"
+    assert calibration.judge(scores[-1]) == "normal"
+    assert calibration.threshold == scores[-1]
 
 
 def test_a_shot_unlike_the_others_is_named() -> None:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from inctrl.maths.limits import limit_below, outliers, prediction_limit, rank_limit, rank_p_value
+from inctrl.maths.limits import (
+    at_most,
+    exceeds,
+    limit_below,
+    outliers,
+    prediction_limit,
+    rank_limit,
+    rank_p_value,
+)
 
 
 def test_p_value_counts_scores_as_high_and_has_a_floor() -> None:
@@ -14,13 +22,30 @@ def test_p_value_counts_scores_as_high_and_has_a_floor() -> None:
     assert rank_p_value(9.0, normal) == 1 / 4
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
-@pytest.mark.parametrize("n", [1, 8, 9, 19, 20, 100])
+def test_a_score_equals_a_normal_one_where_only_rounding_tells_them_apart() -> None:
+    assert rank_p_value(0.3 + 3e-7, [0.1, 0.2, 0.3]) == rank_p_value(0.3, [0.1, 0.2, 0.3]) == 2 / 4
+    assert rank_p_value(0.3 + 3e-6, [0.1, 0.2, 0.3]) == 1 / 4
+    assert not exceeds(1e4 * (1 + 3e-7), 1e4)  # distances of some detectors run to thousands
+    assert exceeds(1e4 * (1 + 3e-6), 1e4)
+    assert not exceeds(math.nan, 0.1)
+    assert exceeds(math.inf, 0.1)
+    assert not exceeds(math.inf, math.inf)
+
+
+def test_a_share_is_at_most_alpha_whatever_arithmetic_alpha_came_from() -> None:
+    assert at_most(1 / 10, 1 - 0.9)
+    assert at_most(1 / 20, 0.05)
+    assert at_most(1 / 5, 1 - 0.8)
+    assert not at_most(1 / 9, 0.11)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2, 1 - 0.9])
+@pytest.mark.parametrize("n", [1, 4, 8, 9, 19, 20, 100])
 def test_limit_and_p_value_say_the_same(n: int, alpha: float) -> None:
     normal = np.random.default_rng(n).lognormal(size=n).tolist()
     limit = rank_limit(normal, alpha)
     for score in [*normal, *np.linspace(0, 10, 50)]:
-        assert (score > limit) == (rank_p_value(score, normal) <= alpha)
+        assert exceeds(score, limit) == (rank_p_value(score, normal) <= alpha + 1e-9)
 
 
 def test_rank_limit_keeps_its_promise_for_any_distribution() -> None:
@@ -87,6 +112,7 @@ def test_an_outlier_among_the_shots_is_found_and_near_equal_scores_are_not() -> 
         ([0.95, 0.7, 1.4], 0.6),  # the lowest of them counts
         ([0.5], 1.0),  # scores like a normal image: no limit can tell it
         ([0.3, 0.9], 0.7),
+        ([0.5 + 1e-6], 1.0),  # half way would be within rounding of either
     ],
 )
 def test_a_limit_falls_below_missed_anomalies_but_not_below_normals(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_evaluation import CATEGORIES, cell, contender, evaluation, test_set
+from fake_evaluation import CATEGORIES, cell, contender, evaluation, test_set, verdicts
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import inctrl.reporting.evaluation
@@ -41,6 +41,14 @@ def text(page: str) -> str:
 def replaced(found: Evaluation, **changes: Any) -> Evaluation:
     cells = tuple(dataclasses.replace(c, **changes) for c in found.cells)
     return dataclasses.replace(found, cells=cells)
+
+
+def judged_anew(found: Evaluation, threshold: float) -> Evaluation:
+    cells = [
+        dataclasses.replace(c, threshold=threshold, verdicts=verdicts(c.scores, threshold))
+        for c in found.cells
+    ]
+    return dataclasses.replace(found, cells=tuple(cells))
 
 
 def row(grid: grids.Grid, head: str) -> list[str]:
@@ -257,7 +265,7 @@ def test_a_published_mean_over_other_categories_is_said_to_be_another_figure() -
 
 
 def test_without_a_limit_there_are_no_alarms_and_no_line(found: Evaluation) -> None:
-    endless = replaced(found, threshold=math.inf)
+    endless = judged_anew(found, math.inf)
     assert strips.strips(tables(endless)) is None
     drawn, _ = histograms.histograms(tables(endless))
     assert all(h.limit is None and h.limit_words == "none" for h in drawn[0].drawn)
@@ -322,8 +330,24 @@ def test_a_histogram_counts_what_lies_beyond_its_limit() -> None:
     assert h.limit == pytest.approx(100 * (0.5 - 0.076) / 0.848, abs=0.1)
 
 
+def test_a_histogram_counts_verdicts_and_names_the_normal_images_left_undecided() -> None:
+    test = test_set("mvtec", "bottle", False, 4, 2)
+    kinds = ("normal", "undecided", "undecided", "anomalous", "undecided", "anomalous")
+    one = cell(
+        "a", test, 1, 0, scores=(0.1, 0.2, 0.3, 0.6, 0.4, 0.9), threshold=0.5, verdicts=kinds
+    )
+    found = Evaluation((contender("a"),), (test,), (1,), (0,), 0.05, (one,))
+    (group,), _ = histograms.histograms(tables(found))
+    (h,) = group.drawn
+    assert (h.alarms, h.undecided, h.missed) == (1, 2, 1)
+    assert "false alarms 1 of 4 (2 undecided), missed 1 of 2" in text(render(found))
+    drawn = strips.strips(tables(found))
+    assert drawn is not None
+    assert "undecided 50.0" in drawn.strips[0].words
+
+
 def test_a_limit_far_off_does_not_squeeze_the_scores(found: Evaluation) -> None:
-    drawn, _ = histograms.histograms(tables(replaced(found, threshold=40.0)))
+    drawn, _ = histograms.histograms(tables(judged_anew(found, 40.0)))
     assert {h.limit_words for h in drawn[0].drawn} == {"40.0, off to the right"}
     assert all(h.limit is None for h in drawn[0].drawn)
 

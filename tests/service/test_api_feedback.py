@@ -83,6 +83,16 @@ def test_a_defect_that_scores_like_the_normals_lowers_nothing(client: Client) ->
     assert "scores like a normal one" in told.words
 
 
+def test_feedback_on_a_set_of_one_shot_says_that_there_is_no_limit(client: Client) -> None:
+    client.create_set("single", SHOTS[:1])
+    told = client.confirm_defect("single", ODD)
+    assert told.threshold_before is told.threshold_after is None
+    assert "there is no limit" in told.words
+    more = client.false_alarm("single", SHOTS[1])
+    assert "there was no limit, now it is" in more.words
+    assert "no limit any more" in client.undo(more.id).words
+
+
 def test_the_same_remark_twice_does_no_more_than_once(client: Client) -> None:
     client.create_set("twice", SHOTS)
     alarm = client.false_alarm("twice", ODD)

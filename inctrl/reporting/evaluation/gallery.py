@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inctrl.evaluation.results import Example
+from inctrl.maths.limits import exceeds
 from inctrl.reporting.words import file_name, number, plural, printable, told_apart
 
 MOST = 60
@@ -95,7 +96,7 @@ def _verdict(example: Example) -> tuple[str, bool | None]:
     if not math.isfinite(example.threshold):
         end = "lowest" if example.role == "missed" else "highest"
         return f"{kind}, among the {end}", None
-    above = example.score > example.threshold
+    above = exceeds(example.score, example.threshold)
     if normal:
         return ("false alarm", False) if above else ("highest normal, no alarm", True)
     if not above:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inctrl.evaluation.results import Cell
 from inctrl.evaluation.tables import Tables, ordered
 from inctrl.reporting.words import number, printable
 
@@ -22,7 +23,8 @@ class Histogram:
 
     limit         place of the limit; None where there is none or it is off the axis
     limit_words   '0.412', 'none', or '0.412, off to the right'
-    alarms        normal images above the limit, of `normals`; missed anomalous ones likewise
+    alarms        normal images called anomalous, of `normals`; `undecided` ones likewise
+    missed        anomalous images not called so, of `anomalies`
     """
 
     dataset: str
@@ -34,6 +36,7 @@ class Histogram:
     low: str
     high: str
     alarms: int
+    undecided: int
     normals: int
     missed: int
     anomalies: int
@@ -58,8 +61,7 @@ def histograms(tables: Tables) -> tuple[list[Histograms], int]:
         if shots == k and seed == 0:
             labels = np.array(evaluation.tests[test].anomalous, dtype=np.bool_)
             names = (printable(cell.dataset), printable(cell.category))
-            scores = np.array(cell.scores, dtype=np.float64)
-            drawn = _histogram(names, scores, labels, cell.threshold)
+            drawn = _histogram(names, cell, labels)
             if drawn is not None:
                 by_contender.setdefault(contender, []).append(drawn)
     most = max(1, MOST // max(1, len(evaluation.tests)))
@@ -75,12 +77,8 @@ def histograms(tables: Tables) -> tuple[list[Histograms], int]:
     return shown, len(by_contender) - len(shown)
 
 
-def _histogram(
-    names: tuple[str, str],
-    scores: NDArray[np.float64],
-    labels: NDArray[np.bool_],
-    threshold: float,
-) -> Histogram | None:
+def _histogram(names: tuple[str, str], cell: Cell, labels: NDArray[np.bool_]) -> Histogram | None:
+    scores, threshold = np.array(cell.scores, dtype=np.float64), cell.threshold
     finite = np.isfinite(scores)
     if not finite.any():
         return None
@@ -97,7 +95,7 @@ def _histogram(
     words = number(threshold)
     if math.isfinite(threshold) and not near:
         words += ", off to the right" if threshold > high else ", off to the left"
-    limited = math.isfinite(threshold)
+    alarms, unsure = (np.array(cell.verdicts) == kind for kind in ("anomalous", "undecided"))
     return Histogram(
         *names,
         normal=_bars(-good * HALF / tallest),
@@ -106,9 +104,10 @@ def _histogram(
         limit_words=words,
         low=number(low),
         high=number(high),
-        alarms=int((scores[~labels] > threshold).sum()) if limited else 0,
+        alarms=int(alarms[~labels].sum()),
+        undecided=int(unsure[~labels].sum()),
         normals=int((~labels).sum()),
-        missed=int((~(scores[labels] > threshold)).sum()) if limited else 0,
+        missed=int((~alarms[labels]).sum()),
         anomalies=int(labels.sum()),
     )
 

@@ -37,7 +37,7 @@ def render(evaluation: Evaluation) -> str:
             beside=beside.beside(found),
             beside_warning=beside.WARNING,
             strips=strips.strips(found),
-            limits=[grids.overall(found, m) for m in ("false_alarms", "recall")],
+            limits=[grids.overall(found, m) for m in ("false_alarms", "undecided", "recall")],
             histograms=drawn,
             undrawn=undrawn,
             galleries=pictures,

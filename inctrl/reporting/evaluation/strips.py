@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from inctrl.evaluation.tables import Tables
+from inctrl.maths.metrics import METRICS
 from inctrl.reporting.evaluation import figures
 from inctrl.reporting.evaluation.findings import label
 from inctrl.reporting.words import printable
@@ -21,7 +22,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Strip:
-    """One contender; `words` say its mean false alarms and recall."""
+    """One contender; `words` say its mean false alarms, undecided normal images and recall."""
 
     label: str
     words: str
@@ -68,11 +69,13 @@ def _strip(tables: Tables, contender: int, k: int, shares: list[float | None], e
         for t, share in enumerate(shares)
         if share is not None
     )
-    alarms = tables.overall("false_alarms", contender, k).spread.mean
-    recall = tables.overall("recall", contender, k).spread.mean
+    means = {
+        METRICS[metric].column: tables.overall(metric, contender, k).spread.mean
+        for metric in ("false_alarms", "undecided", "recall")
+    }
     shown = [
         f"{word} {figures.figure(share)}" + "\u00a0%" * (share is not None)
-        for word, share in (("false alarms", alarms), ("recall", recall))
+        for word, share in means.items()
     ]
     return Strip(label(tables, contender), ", ".join(shown), dots, len(shares) - len(dots))
 

@@ -1,0 +1,84 @@
+"""Whether a query looks unlike the shots as a photograph: noise, blur, exposure, size.
+
+All of them raise scores, and none of them is a defect: results say so beside the verdict, which
+they do not change.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import PIL.Image
+
+from inctrl.images import Image
+from inctrl.maths.appearance import appearance, usual_range
+from inctrl.maths.geometry import View
+from inctrl.preprocessing import Preprocessing
+
+MOST_SHOTS = 32
+"""Shots that are looked at; more would cost time and add little."""
+SMALLER = 0.75
+"""Of what the least detailed shot shows: with less, a query is smaller than the shots."""
+WORDS = {
+    "noise": ("", "noisier"),
+    "sharpness": ("blurrier", ""),
+    "brightness": ("darker", "brighter"),
+    "detail": ("smaller", ""),
+}
+"""Below and above the usual range; a cleaner or sharper image is nothing to warn of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """The shots as photographs, looked at when the first query is; images as the tower sees them.
+
+    view   where the tower looks in an image
+    """
+
+    shots: tuple[Image, ...]
+    preprocessing: Preprocessing
+    view: Callable[[Image], View]
+
+    def note(self, image: Image) -> tuple[str, ...]:
+        """What distinguishes a query from the shots, in one sentence, or nothing."""
+        if not self.shots:
+            return ()
+        found = self.unlike(self.figures(image))
+        if not found:
+            return ()
+        return (f"{_listed(found)} than the shots: its score may be higher for that alone",)
+
+    def unlike(self, figures: Mapping[str, float]) -> list[str]:
+        """In which figures an image lies outside the usual range, as words."""
+        found = []
+        for name, (low, high) in self._usual.items():
+            below, above = WORDS[name]
+            found.append(below if figures[name] < low else above if figures[name] > high else "")
+        return [word for word in found if word]
+
+    def figures(self, image: Image) -> dict[str, float]:
+        """Those of `appearance`, and `detail`: pixels a side, as a share of those of the tower.
+
+        Of pixels beyond that share nothing is seen.
+        """
+        placed = self.preprocessing.place(PIL.Image.fromarray(image.rgb), self.view(image))
+        height, width = image.size
+        detail = min(1.0, math.sqrt(height * width) / self.preprocessing.size)
+        return vars(appearance(np.asarray(placed))) | {"detail": detail}
+
+    @cached_property
+    def _usual(self) -> dict[str, tuple[float, float]]:
+        figures = [self.figures(shot) for shot in self.shots[:MOST_SHOTS]]
+        known = {name: [one[name] for one in figures] for name in WORDS}
+        least = SMALLER * min(known.pop("detail"))
+        return {name: usual_range(values) for name, values in known.items()} | {
+            "detail": (least, math.inf)
+        }
+
+
+def _listed(words: list[str]) -> str:
+    """'noisier', 'noisier and darker', 'noisier, darker and smaller'."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

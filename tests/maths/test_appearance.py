@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from inctrl.maths.appearance import USUAL_SPREAD, appearance, usual_range
+
+
+def textured(seed: int = 0, side: int = 64) -> NDArray[np.float64]:
+    """Smooth shapes and some edges, gray 40 to 200."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    values = 120 + 40 * np.sin(6 * x + random.random()) * np.cos(5 * y)
+    values[side // 4 : side // 2, side // 4 : side // 2] += 40
+    return np.asarray(values, dtype=np.float64)
+
+
+def rgb(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.repeat(np.clip(values, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize("height", [3, 4, 5, 6, 7, 8, 33])
+def test_the_figures_are_those_of_a_plain_loop(height: int) -> None:
+    image = np.random.default_rng(height).integers(0, 256, (height, 9, 3), dtype=np.uint8)
+    gray = image.sum(axis=2).astype(float)
+    noise, steps = [], []
+    for y in range(1, height - 1, 4):
+        for x in range(1, 8):
+            cross = gray[y - 1, x] + gray[y + 1, x] + gray[y, x - 1] + gray[y, x + 1]
+            corners = sum(gray[y + dy, x + dx] for dy in (-1, 1) for dx in (-1, 1))
+            noise.append(abs(4 * gray[y, x] - 2 * cross + corners))
+            steps.append(abs(4 * gray[y, x] - cross))
+    found = appearance(image)
+    assert found.noise == pytest.approx(np.log2(np.median(noise) / 3 + 0.5))
+    assert found.sharpness == pytest.approx(np.log2(np.quantile(steps, 0.99) / 3 + 0.5))
+    assert found.brightness == pytest.approx(np.log2(image.mean() + 1))
+
+
+def test_noise_raises_the_noise_and_hardly_anything_else() -> None:
+    clean = textured()
+    noisy = clean + np.random.default_rng(0).normal(0, 8, clean.shape)
+    before, after = appearance(rgb(clean)), appearance(rgb(noisy))
+    assert after.noise > before.noise + 2
+    assert after.brightness == pytest.approx(before.brightness, abs=0.02)
+
+
+def test_blur_lowers_the_sharpness() -> None:
+    sharp = textured()
+    blurred = (
+        sharp + np.roll(sharp, 1, 0) + np.roll(sharp, 1, 1) + np.roll(sharp, (1, 1), (0, 1))
+    ) / 4
+    assert appearance(rgb(blurred)).sharpness < appearance(rgb(sharp)).sharpness - 0.5
+
+
+def test_twice_the_light_is_one_step_of_brightness() -> None:
+    dark = rgb(textured() / 2)
+    step = appearance(dark * 2).brightness - appearance(dark).brightness
+    assert step == pytest.approx(1, abs=0.02)
+
+
+def test_black_has_finite_figures() -> None:
+    assert all(np.isfinite(list(vars(appearance(np.zeros((8, 8, 3), np.uint8))).values())))
+
+
+def test_one_value_has_the_range_of_the_usual_spread() -> None:
+    low, high = usual_range([3.0])
+    margin = stats.t.ppf(0.99, 2) * USUAL_SPREAD * np.sqrt(2)
+    assert (low, high) == pytest.approx((3 - margin, 3 + margin))
+
+
+def test_many_values_have_the_range_of_their_own_spread_and_hold_all_of_them() -> None:
+    values = stats.norm.ppf(np.linspace(0.02, 0.98, 400), scale=2).tolist()
+    low, high = usual_range(values)
+    assert (low, high) == pytest.approx((-4.2, 4.2), abs=0.1)
+    assert low <= min(values)
+    assert high >= max(values)
+    wide = usual_range([0.0, 0.0, 0.0, 50.0])
+    assert wide[1] >= 50
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8])
+def test_few_images_like_the_others_lie_beyond_the_range(n: int) -> None:
+    random = np.random.default_rng(n)
+    draws = random.normal(0, USUAL_SPREAD, (3000, n + 1))
+    beyond = []
+    for row in draws:
+        low, high = usual_range(row[:-1].tolist())
+        beyond.append(not low <= row[-1] <= high)
+    assert np.mean(beyond) < 0.025
