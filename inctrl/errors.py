@@ -16,6 +16,8 @@ Fix = Literal[
     "use another cache",
     "read subfolders",
     "use another store",
+    "name a store",
+    "name a folder",
     "overwrite",
 ]
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -170,6 +171,63 @@ class Identity:
         """A hash of it, and of whatever else something depends on."""
         text = json.dumps([*others, self.compared], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unlike_backbones(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what two backbones differ: names, else size and layers, else the weights.
+
+    then, now   `backbone`, `image_size`, `layers` and `fingerprint` of each
+    """
+    if then["fingerprint"] == now["fingerprint"]:
+        return []
+    if then["backbone"] != now["backbone"]:
+        return [f"backbone {then['backbone']!r}, not {now['backbone']!r}"]
+    layers = [",".join(one["layers"]) for one in (then, now)]
+    found = []
+    if then["image_size"] != now["image_size"]:
+        found.append(f"image size {then['image_size']}, not {now['image_size']}")
+    if layers[0] != layers[1]:
+        found.append(f"layers {layers[0]}, not {layers[1]}")
+    return found or [f"other weights under the same name {now['backbone']!r}"]
+
+
+def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In what two identities differ: "by incontext, not patchcore", "with image size 288, not 224".
+
+    What follows from a difference that is named (each detector has options of its own) is not
+    named too. Empty where they are equal.
+    """
+    by = then["detector"] != now["detector"]
+    adapters = _unlike_adapters(then, now)
+    backbones = unlike_backbones(then, now)
+    same_names = all(then[one] == now[one] for one in ("backbone", "image_size"))
+    if (by or adapters) and same_names:
+        backbones = []  # each taps and alters the tower in its own way
+    found = [*adapters, *backbones]
+    if not by:
+        options = {**dict.fromkeys(then["options"]), **dict.fromkeys(now["options"])}
+        pairs = ((name, then["options"].get(name), now["options"].get(name)) for name in options)
+        found += [f"{name} {a!r}, not {b!r}" for name, a, b in pairs if a != b]
+    if then["fit"] != now["fit"]:
+        found.append(f"fit {then['fit']!r}, not {now['fit']!r}")
+    if not (by or found) and then["text_prior"] != now["text_prior"]:
+        sentences = all(one["text_prior"].startswith("bank ") for one in (then, now))
+        words = "sentences of {}, not of {}" if sentences else "text prior {}, not {}"
+        found.append(words.format(then["text_prior"], now["text_prior"]))
+    if not (by or found) and then.get("text_sha256") != now.get("text_sha256"):
+        found.append(f"other sentences than {then['text_prior']} has now")
+    made = [f"by {then['detector']}, not {now['detector']}"] if by else []
+    return " ".join([*made, *(["with " + " and ".join(found)] if found else [])])
+
+
+def _unlike_adapters(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    if then["adapter_sha256"] == now["adapter_sha256"]:
+        return []
+    before, after = (one["adapter"] and PurePath(one["adapter"]).name for one in (then, now))
+    if before == after:
+        return [f"other weights of adapter {before!r}"]
+    had = f"adapter {before!r}" if before else "no adapter"
+    return [f"{had}, not {after!r}" if after else f"{had}, not without one"]
 
 
 @dataclass(frozen=True, kw_only=True)

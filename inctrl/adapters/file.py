@@ -4,6 +4,7 @@ An adapter belongs to one backbone: its config names the backbone's fingerprint,
 backbone is refused, because the numbers it would give mean nothing.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,7 +13,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import safetensors
 import safetensors.torch
 from torch import Tensor, nn
@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from inctrl.adapters import build_module
 from inctrl.adapters.lora import Lora, LoraShape, unpack
 from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, UsageError
+from inctrl.files.places import data_folder, expanded
 from inctrl.files.tensors import load_exactly
 from inctrl.files.whole import whole_folder, writing
 from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
-from inctrl.types import Fit
+from inctrl.types import Fit, unlike_backbones
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
 VERSION = 1
+BACKBONE = ("image_size", "layers", "fingerprint")
+"""What a config and its backbone both have, besides the name."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,8 @@ class AdapterFolder:
         """The adapter for this backbone; ContextMismatch for another one."""
         config = self.config
         if config.fingerprint != backbone.fingerprint:
-            layers = ",".join(config.layers)
             raise ContextMismatch(
-                f"adapter {str(self.path)!r} belongs to backbone {config.backbone!r} "
-                f"(layers {layers}, {config.image_size} px, {config.fingerprint[:12]}), "
-                f"not to {backbone.name!r} ({backbone.fingerprint[:12]}); load that backbone"
+                f"adapter {str(self.path)!r} belongs to {_unlike(config, backbone)}"
             )
         lora, state = self._parts(backbone)
         module = build_module(config.kind, config.shape, str(self.path / CONFIG))
@@ -118,6 +118,19 @@ class AdapterFolder:
         return unpack(shape, self.tensors, backbone.image_tower, source)
 
 
+def _unlike(config: AdapterConfig, backbone: Backbone) -> str:
+    """The backbone of an adapter, and in what another one differs from it."""
+    now = {name: getattr(backbone, name) for name in BACKBONE} | {"backbone": backbone.name}
+    [first, *more] = unlike_backbones(asdict(config), now)
+    whole = f"backbone {config.backbone!r} with layers {','.join(config.layers)}"
+    if config.backbone != backbone.name:
+        return f"{whole} and {config.image_size} px, not to {backbone.name!r}; load that backbone"
+    if first.startswith("other weights"):
+        return f"backbone {config.backbone!r}, and these are {first}; load those it was trained on"
+    said = " and ".join([first, *more])
+    return f"backbone {config.backbone!r} with {said}; load it so"
+
+
 def open_adapter(name: str | Path) -> AdapterFolder:
     """The folder of an adapter given by name or path, with all that lies in it."""
     path = find(str(name))
@@ -133,15 +146,21 @@ def open_adapter(name: str | Path) -> AdapterFolder:
 
 
 def user_folder() -> Path:
-    """Where imported and trained adapters are kept: `INCTRL_ADAPTERS` or the user data folder."""
+    """Where imported and trained adapters are kept: `INCTRL_ADAPTERS` or the user data folder.
+
+    UsageError where the user has no home folder.
+    """
     chosen = os.environ.get("INCTRL_ADAPTERS")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("inctrl"), "adapters")
+    return expanded(chosen) if chosen else data_folder("adapters", "adapters", "name a folder")
 
 
 def installed() -> dict[str, Path]:
     """Every adapter that can be named: shipped ones, then the user's (which win)."""
     found: dict[str, Path] = {}
-    for place in (shipped("adapters"), user_folder()):
+    places = [shipped("adapters")]
+    with contextlib.suppress(UsageError):  # without a home folder there are none of the user
+        places.append(user_folder())
+    for place in places:
         if place.is_dir():
             found |= {p.name: p for p in sorted(place.iterdir()) if (p / CONFIG).is_file()}
     return found

@@ -57,8 +57,7 @@ def load_backbone(
     """
     if image_size is not None and not 16 <= image_size <= MAX_SIZE:
         raise UsageError(f"image size {image_size} is not in 16..{MAX_SIZE} pixels")
-    prefix, _, spec = name.partition(":")
-    loader = lookup(LOADERS, prefix, "backbone")
+    loader, spec = LOADERS[kind_of(name)], name.partition(":")[2]
     # Imported on demand: each brings a model library of its own, seconds of start-up time.
     _import_compiler()
     module = importlib.import_module(loader.module)
@@ -71,6 +70,13 @@ def load_backbone(
         allow_network=allow_network,
     )
     return backbone
+
+
+def kind_of(name: str) -> str:
+    """The prefix of a backbone's name; UsageError where the table has none."""
+    prefix = name.partition(":")[0]
+    lookup(LOADERS, prefix, "backbone")
+    return prefix
 
 
 def _import_compiler() -> None:

@@ -5,6 +5,7 @@ checksum of its tensors, and is written whole, so that any number of processes m
 A damaged entry counts as absent, and what does not look like an entry is never touched.
 """
 
+import functools
 import hashlib
 import logging
 import os
@@ -15,13 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-import platformdirs
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from inctrl.errors import OutputError, UsageError
+from inctrl.files.places import cache_folder, expanded, temporary_folder
 from inctrl.files.private import FILE
 from inctrl.files.tensors import hash_tensors, pack_layers, unpack_layers
 from inctrl.files.whole import write_file, writing
@@ -37,6 +38,8 @@ ABANDONED = 3600
 """Seconds after which a temporary file belongs to a process that is gone."""
 ENTRY = re.compile(r"[0-9a-f]{64}\.(safetensors(\.[0-9a-f]{32}\.partial)?|[^.]*\.tmp)")
 """An entry, or the temporary file of one; `.tmp` is that of earlier versions."""
+FEATURES = "features"
+"""The folder in the user's cache."""
 CHECKSUM = "sha256"
 """In the file's metadata; entries of earlier versions have none and are computed anew."""
 
@@ -147,32 +150,44 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def default_folder() -> Path:
-    """The platform's user cache folder."""
-    return Path(platformdirs.user_cache_dir("inctrl"), "features")
-
-
 def chosen_folder(setting: str | Path | None = None) -> Path | None:
-    """The folder set by argument or `INCTRL_CACHE`, else the default one; None for "off"."""
+    """The folder set by argument or `INCTRL_CACHE`, else the default one; None for "off".
+
+    The default is in the user's cache, or in a temporary folder where the user has no home.
+    """
     chosen = setting or os.environ.get("INCTRL_CACHE")
     if chosen == "off":
         return None
-    return Path(chosen) if chosen else default_folder()
+    home = cache_folder()
+    return expanded(chosen) if chosen else (home or temporary_folder()) / FEATURES
 
 
 def open_cache(setting: str | Path | None, limit: int = DEFAULT_LIMIT) -> FeatureCache | None:
     """A folder -> its cache; "off" -> None; None -> `INCTRL_CACHE`, else the default folder.
 
     limit    bytes that it may come to
-    A default folder that cannot be written is said and done without; a named one is a UsageError.
+    Where the default folder cannot be written, or there is none, a temporary one takes its place,
+    and where that cannot be had either nothing is remembered; both are said. A folder that is
+    named and cannot be written is a UsageError.
     """
-    folder = chosen_folder(setting)
-    if folder is None:
-        return None
+    if setting or os.environ.get("INCTRL_CACHE"):
+        named = chosen_folder(setting)
+        return FeatureCache(named, limit) if named else None
+    home, reason = cache_folder(), "this user has no home folder"
     try:
-        return FeatureCache(folder, limit)
+        if home:
+            return FeatureCache(home / FEATURES, limit)
     except UsageError as error:
-        if folder != default_folder():
-            raise
-        logger.warning("features are not remembered: %s", error)
+        reason = str(error)
+    try:
+        cache = FeatureCache(temporary_folder() / FEATURES, limit)
+    except (OSError, UsageError) as error:
+        _say_once(f"features are not remembered: {reason}, and {error}")
         return None
+    _say_once(f"{reason}: features are remembered in {str(cache.folder)!r} for now")
+    return cache
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    logger.warning("%s", line)

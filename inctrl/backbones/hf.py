@@ -25,6 +25,7 @@ from inctrl.backbones.weights import (
     wanted,
 )
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.places import expanded
 from inctrl.files.tensors import matters, refuse_faults
 from inctrl.preprocessing import Preprocessing
 from inctrl.registry import lookup
@@ -228,7 +229,7 @@ def preprocessing_of(processor: Any, image_size: int | None, name: str) -> Prepr
 
 def _folder(spec: str) -> Path | None:
     """The folder a spec names; None where it is a name on the hub."""
-    folder = Path(spec).expanduser()
+    folder = expanded(spec)
     if not spec:
         raise UsageError("'hf:' names no model; write hf:FOLDER or hf:HUB-NAME")
     if folder.is_dir():

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inctrl.backbones.weights import wanted
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.places import expanded
 from inctrl.files.tensors import read_state
 from inctrl.registry import unknown
 
@@ -69,7 +70,7 @@ def locate(spec: str, image_size: int | None, allow_network: bool) -> Source:
     Raises UsageError for a name that open_clip does not know, MissingModel for absent files.
     """
     if spec.startswith((".", "/", "~")):
-        source = _in_folder(spec, Path(spec).expanduser())
+        source = _in_folder(spec, expanded(spec))
     else:
         source = _by_name(spec, allow_network)
     vision = source.config["vision_cfg"]
@@ -129,7 +130,7 @@ def _by_name(spec: str, allow_network: bool) -> Source:
     config = open_clip.get_model_config(model)
     published = open_clip.get_pretrained_cfg(model, weights)
     if not published:
-        file = Path(weights).expanduser()
+        file = expanded(weights)
         if file.suffix not in SUFFIXES and "/" not in weights and not file.is_file():
             raise unknown(weights, tags, f"weight tag of {model}")
         return Source(name, model, config, _agreed_preprocessing(model), file)

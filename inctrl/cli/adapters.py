@@ -53,10 +53,18 @@ def run_list(args: argparse.Namespace) -> int:
         except InvalidFile as error:
             say(f"{name}\tbroken\t{error}\n")
     if not found and not args.quiet:
-        sys.stderr.write(
-            f"no adapters in {file.user_folder()}; `inctrl adapters import` makes one\n"
-        )
+        sys.stderr.write(f"no adapters in {own_folder()}; `inctrl adapters import` makes one\n")
     return 0
+
+
+def own_folder() -> str:
+    """The user's folder of adapters, in words."""
+    from inctrl.adapters import file
+
+    try:
+        return str(file.user_folder())
+    except UsageError:
+        return "INCTRL_ADAPTERS, which is not set (this user has no home folder)"
 
 
 def run_show(args: argparse.Namespace) -> int:

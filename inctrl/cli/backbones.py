@@ -33,7 +33,7 @@ def cached_models() -> list[str]:
 
     try:
         found = huggingface_hub.scan_cache_dir().repos
-    except huggingface_hub.errors.CacheNotFound:
+    except (huggingface_hub.errors.CacheNotFound, RuntimeError):  # or no home for it to be in
         return []
     models = []
     for repo in found:

@@ -95,7 +95,7 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
         "`inctrl detectors` lists them and what each needs",
     )
     group.add_argument("--adapter", metavar="NAME", help="a trained adapter, by name or folder")
-    add_domain(group)
+    add_domain(group, default=None)
     group.add_argument(
         "-o",
         "--option",
@@ -168,7 +168,7 @@ def _queries(args: argparse.Namespace) -> list[Path]:
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
     """The prepared shots: from --normal, or as --save-context wrote them."""
     from inctrl.images import Window
-    from inctrl.inspection.saved import load_context, read_index, save_context
+    from inctrl.inspection.saved import load_context, save_context
 
     if args.context or args.set:
         kind = "context" if args.context else "set"
@@ -177,8 +177,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
     if args.context:
-        inspector = _inspector(args, read_index(Path(args.context))["card"])
-        return load_context(inspector, args.context, alpha=args.alpha)
+        return load_context(_inspector(args), args.context, alpha=args.alpha)
     if args.set:
         return _registered(args)
     if args.fail_on == "anomalous" and not args.normal:
@@ -191,7 +190,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
     if window and not window.low < window.high:
         raise UsageError(f"--window {window.low:g} {window.high:g}: LOW must be below HIGH")
     # An adapter names a detector of its own.
-    default = {} if args.normal or args.adapter else {"detector": "zeroshot"}
+    default = None if args.normal or args.adapter else "zeroshot"
     fitted = _inspector(args, default).fit(
         _normals(args), item=args.item or "object", window=window
     )
@@ -206,31 +205,33 @@ def _registered(args: argparse.Namespace) -> "FittedInspector":
     from inctrl.store import open_store
 
     with open_store(args.store, make=False) as store:
-        fitted = Registered(store, _inspector(args, {})).fitted(args.set, alpha=args.alpha)
+        fitted = Registered(store, _inspector(args)).fitted(args.set, alpha=args.alpha)
     for warning in fitted.calibration.warnings:
         logger.warning("%s", warning)
     return fitted
 
 
-def _inspector(args: argparse.Namespace, recorded: dict[str, Any]) -> "Inspector":
-    """From the flags; what they leave open is taken from a record (as of a saved context)."""
+def _inspector(args: argparse.Namespace, detector: str | None = None) -> "Inspector":
+    """From the flags; what they leave open is taken from a saved context, where there is one.
+
+    detector   the one by default
+    """
     from inctrl.inspection.inspector import Inspector
+    from inctrl.inspection.saved import arguments
 
     for text in args.option:
         if "=" not in text:
             raise UsageError(f"--option {text!r} is not KEY=VALUE")
     pairs = (text.split("=", 1) for text in args.option)
-    options = {key.strip(): value.strip() for key, value in pairs}
+    names = ("backbone", "adapter", "domain", "fit", "image_size", "layers")
+    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    chosen["detector"] = args.detector or detector
+    chosen["options"] = {key.strip(): value.strip() for key, value in pairs}
+    if args.context:
+        chosen = arguments(args.context, chosen)
     return Inspector.load(
-        args.backbone or recorded.get("backbone"),
-        detector=args.detector or recorded.get("detector"),
-        adapter=args.adapter or recorded.get("adapter"),
-        domain=args.domain,
-        options=options or recorded.get("options"),
-        fit=args.fit or recorded.get("fit"),
+        **chosen,
         alpha=0.05 if args.alpha is None else args.alpha,
-        image_size=recorded.get("image_size") if args.image_size is None else args.image_size,
-        layers=args.layers or recorded.get("layers"),
         device=args.device,
         cache=args.cache,
         batch=args.batch,

@@ -5,7 +5,6 @@ import platform
 import sys
 import time
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from inctrl.cli.options import add_command
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     import torch
 
     from inctrl.adapters import file
-    from inctrl.backbones.cache import chosen_folder
+    from inctrl.cli.adapters import own_folder
     from inctrl.cli.backbones import cached_models
     from inctrl.prompting import banks
 
@@ -45,8 +44,8 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
         ("inctrl", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)),
         ("device", f"{device}, {torch.get_num_threads()} threads"),
-        ("feature cache", _folder_size(chosen_folder())),
-        ("adapters", ", ".join(file.installed()) or f"none (user folder {file.user_folder()})"),
+        ("feature cache", _cache()),
+        ("adapters", ", ".join(file.installed()) or f"none (user folder {own_folder()})"),
         ("prompt banks", ", ".join(banks()) or "none"),
         ("at hand offline", ", ".join(["tiny", *cached_models()])),
     ]
@@ -89,7 +88,13 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _folder_size(folder: Path | None) -> str:
+def _cache() -> str:
+    from inctrl.backbones.cache import chosen_folder
+
+    try:
+        folder = chosen_folder()
+    except OSError as error:
+        return f"none ({error})"
     if folder is None:
         return "off"
     sizes = [path.stat().st_size for path in folder.glob("*/*") if path.is_file()]

@@ -54,6 +54,8 @@ FIXES: Mapping[Fix, str] = {
     "use another cache": "give another with --cache DIR, or --cache off",
     "read subfolders": "subfolders are read with --recursive",
     "use another store": "choose another --store DIR",
+    "name a store": "give --store DIR, or set INCTRL_STORE",
+    "name a folder": "set INCTRL_ADAPTERS to a folder",
     "overwrite": "choose another file, or --overwrite",
 }
 """What somebody at a command line can do about an error."""

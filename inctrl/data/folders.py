@@ -4,11 +4,13 @@ Links are followed wherever they lead, each folder and each file once: real ones
 own names, then what only links lead to. What is not read is told as warnings (passed.py).
 """
 
+import contextlib
 import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +21,7 @@ from inctrl.images import SUFFIXES
 
 WITHIN = "INCTRL_DATA_WITHIN"
 """Variable with the folder that no link may lead out of: a service reads for others."""
+_root: ContextVar[str] = ContextVar("data_root", default="")
 logger = logging.getLogger("inctrl")
 
 
@@ -86,16 +89,19 @@ def look(folder: Path, *, recursive: bool = False) -> Found:
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, by name, linked ones too and each once.
 
-    Those that programs or runs keep there are none, nor what links lead to outside of the data.
+    Those that programs or runs keep there are none, nor those around it, nor what links lead to
+    outside of the data.
     """
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return []
     found: dict[str, Path] = {}
+    around = Path(os.path.realpath(folder))
     for entry in sorted(entries, key=lambda e: (e.is_symlink(), e.name)):
         path, real = folder / entry.name, os.path.realpath(entry.path)
-        if _kind(entry) == "folder" and not (left_out(entry.name, path) or _outside(Path(real))):
+        left = left_out(entry.name, path) or _outside(Path(real)) or around.is_relative_to(real)
+        if _kind(entry) == "folder" and not left:
             found.setdefault(real, path)
     return sorted(found.values())
 
@@ -119,11 +125,7 @@ def _tell(notes: Iterable[str]) -> None:
 
 
 class _Walk:
-    """The files with names of images in a folder: as link or not, with path and real path.
-
-    recursive   what lies in subfolders too
-    most        so many are enough
-    """
+    """The files with names of images in a folder, with what lies in subfolders or without."""
 
     def __init__(self, folder: Path, recursive: bool, passed: Passed) -> None:
         self._start = _Place(folder, real := Path(os.path.realpath(folder)), (real,))
@@ -135,6 +137,7 @@ class _Walk:
         self._found: list[tuple[bool, Path, str]] = []
 
     def files(self, most: float = math.inf) -> list[tuple[bool, Path, str]]:
+        """Whether each is a link, its path and its real path; `most` are enough."""
         if _outside(self._start.real):
             self._passed.add("outside", self._start.path)
             return []
@@ -214,6 +217,16 @@ def _kind(entry: "os.DirEntry[str]") -> Literal["folder", "file", "nowhere", "od
     return "odd"
 
 
+@contextlib.contextmanager
+def confined(root: Path) -> Iterator[None]:
+    """In this block no link leads out of the folder, as in a process that has WITHIN set."""
+    token = _root.set(str(root))
+    try:
+        yield
+    finally:
+        _root.reset(token)
+
+
 def _outside(real: Path) -> bool:
-    within = os.environ.get(WITHIN)
+    within = _root.get() or os.environ.get(WITHIN)
     return bool(within) and not real.is_relative_to(os.path.realpath(str(within)))

@@ -7,7 +7,8 @@ DIR/shots/0000.png        the shots, for the evidence
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from typing import Any
 import PIL.Image
 import safetensors.torch
 
+from inctrl.adapters.file import open_adapter
+from inctrl.backbones import kind_of
+from inctrl.detectors import detector_entry
 from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
 from inctrl.files.whole import whole_folder, writing
 from inctrl.images import Image, Window, digest, open_image
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
+from inctrl.prompting import banks
+from inctrl.types import unlike
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
 
@@ -135,22 +141,59 @@ def read_index(path: Path) -> dict[str, Any]:
     return index
 
 
+def arguments(folder: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Inspector.load` takes to be the inspector that made a context.
+
+    given   arguments that somebody chose; those that are None or empty are as recorded
+    Raises ContextMismatch where a detector, an adapter or a kind of backbone is given that cannot
+    have made it: what is recorded of the one would be an unknown option of the other.
+    """
+    path = Path(folder)
+    chosen = {name: value for name, value in given.items() if value not in (None, {}, [])}
+    try:
+        return _as_recorded(str(path), read_index(path)["card"], chosen)
+    except KeyError as error:
+        raise InvalidFile(f"{str(path / INDEX)!r} says nothing of {error}; make it again") from None
+
+
+def _as_recorded(context: str, card: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    now = dict(card)
+    if "detector" in chosen:
+        detector_entry(chosen["detector"])  # which says so if there is none
+        now["detector"] = chosen["detector"]
+    if "adapter" in chosen:
+        adapter = open_adapter(chosen["adapter"])
+        now |= {"adapter": str(adapter.path), "adapter_sha256": adapter.sha256}
+    backbone, recorded = chosen.get("backbone", card["backbone"]), card["backbone"]
+    if backbone != recorded and kind_of(backbone) != recorded.partition(":")[0]:
+        now |= {"backbone": backbone, "fingerprint": None}
+    _refuse(context, card, now)
+    # Another name may be the same weights, which their fingerprint will tell, with other defaults.
+    tower = ("image_size", "layers") if backbone == recorded else ()
+    known = {name: card[name] for name in ("backbone", "detector", "adapter", "fit", *tower)}
+    if known["adapter"] and not Path(known["adapter"]).is_dir():  # it was made elsewhere
+        known["adapter"] = Path(known["adapter"]).name
+    bank = re.fullmatch("bank '(.+)'", card["text_prior"])
+    if bank and bank[1] in banks():
+        known["domain"] = bank[1]
+    options = {**card["options"], **chosen.get("options", {})}
+    return {**known, **chosen, "options": options}
+
+
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
-    """ContextMismatch that names the first thing in which the two inspectors differ."""
+    """ContextMismatch that names in what the two inspectors differ."""
     compared = inspector.identity.compared
     if "text_sha256" not in saved:
         # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
         same = inspector.learned or inspector.bank.shipped
         saved = {**saved, "text_sha256": compared["text_sha256"] if same else None}
-    other = next((name for name, now in compared.items() if saved[name] != now), None)
-    if other == "text_sha256":
+    if any(saved[name] != now for name, now in compared.items()):
+        _refuse(context, saved, asdict(inspector.identity))
+
+
+def _refuse(context: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    words = unlike(saved, now)
+    if words:
         raise ContextMismatch(
-            f"context {context!r} was made with other sentences than {saved['text_prior']} "
-            "has now; use those, or prepare the shots again"
-        )
-    if other is not None:
-        raise ContextMismatch(
-            f"context {context!r} was made with {other} {saved[other]!r} "
-            f"(backbone {saved['backbone']!r}), not {compared[other]!r} "
-            f"(backbone {inspector.backbone.name!r}); use the same, or prepare the shots again"
+            f"context {context!r} was prepared {words}; use the same, or prepare the shots again"
         )

@@ -150,6 +150,7 @@ def data_sets(runner: JobRunner, title: str) -> DataSets:
     if not sets:
         return DataSets((), render("noroot", title=title, missing=""))
     left_out = [(_called(one.name), one.left_out) for one in listing.sets if one.left_out]
+    left_out += [("the data root", listing.left_out)] if listing.left_out else []
     return DataSets(sets, render("leftout", sets=left_out, complete=listing.complete))
 
 

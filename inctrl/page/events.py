@@ -23,6 +23,8 @@ FIXES: Mapping[Fix, str] = {
     "use another cache": "have the service started with another cache",
     "read subfolders": "choose the folder below",
     "use another store": "have the service started with another store",
+    "name a store": "have the service started with --store DIR",
+    "name a folder": "have the service started with INCTRL_ADAPTERS set",
     "overwrite": "choose another name",
 }
 """What somebody at the page can do about an error."""

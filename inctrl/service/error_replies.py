@@ -58,6 +58,8 @@ FIXES: Mapping[errors.Fix, str] = {
     "use another cache": "have the service started with another cache",
     "read subfolders": "set 'recursive' to read subfolders",
     "use another store": "have the service started with another store",
+    "name a store": "have the service started with --store DIR",
+    "name a folder": "have the service started with INCTRL_ADAPTERS set",
     "overwrite": "choose another file",
 }
 """What somebody who sends requests can do about an error."""

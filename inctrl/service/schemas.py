@@ -211,10 +211,14 @@ class DataSetReply(Schema):
 
 
 class DataReply(Schema):
-    """Data sets below the server's data root; `complete` is false where there were too many."""
+    """Data sets below the server's data root; `complete` is false where there were too many.
+
+    `left_out` are lines on what was not looked into.
+    """
 
     sets: list[DataSetReply]
     complete: bool
+    left_out: list[str] = []
 
 
 class JobProgress(Schema):

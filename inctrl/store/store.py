@@ -5,9 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from inctrl.errors import NoSpace, NotStored, OutputError
+from inctrl.files.places import data_folder, expanded
 from inctrl.files.private import private_folder
 from inctrl.files.whole import writing
 from inctrl.store import feedback, history, jobs, kept_contexts, replies, versions
@@ -85,11 +84,15 @@ def open_store(folder: str | Path | None = None, *, make: bool = True) -> Store:
 
     What is below the folder is closed to other users; the rights of the folder itself are kept.
     """
-    path = Path(folder or os.environ.get("INCTRL_STORE") or default_folder()).absolute()
+    named = folder or os.environ.get("INCTRL_STORE")
+    path = (expanded(named) if named else default_folder()).absolute()
     if not make and not (path / FILE).exists():
         raise NotStored(f"{str(path)!r} holds no store; `inctrl sets add` makes one")
-    with writing(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with writing(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OutputError as error:
+        raise type(error)(str(error), fix="name a store") from None
     blobs = Blobs(path / "blobs")
     database = Database(path, MIGRATIONS)
     store = Store(
@@ -111,4 +114,5 @@ def open_store(folder: str | Path | None = None, *, make: bool = True) -> Store:
 
 
 def default_folder() -> Path:
-    return Path(platformdirs.user_data_dir("inctrl"), "store")
+    """In the user's data; UsageError where the user has no home folder, for a store must last."""
+    return data_folder("store", "a store", "name a store")

@@ -59,6 +59,24 @@ def test_another_backbone_is_refused(saved: Path) -> None:
         file.open_adapter(saved).fit_to(FakeBackbone("fake-2"))
 
 
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ({"image_size": 48}, "belongs to backbone 'fake' with image size 48, not 32; load it so"),
+        ({"layers": ["fine"]}, "belongs to backbone 'fake' with layers fine, not fine,coarse;"),
+        ({"backbone": "other"}, "belongs to backbone 'other' with .* not to 'fake'; load that"),
+        ({}, "backbone 'fake', and these are other weights under the same name"),
+    ],
+)
+def test_what_another_backbone_has_else_is_named(
+    saved: Path, differs: dict[str, object], words: str
+) -> None:
+    text = json.loads((saved / file.CONFIG).read_text())
+    (saved / file.CONFIG).write_text(json.dumps({**text, **differs, "fingerprint": "f"}))
+    with pytest.raises(ContextMismatch, match=words):
+        file.open_adapter(saved).fit_to(FakeBackbone())
+
+
 def test_missing_and_misshapen_keys_are_listed(saved: Path) -> None:
     text = json.loads((saved / file.CONFIG).read_text())
     (saved / file.CONFIG).write_text(json.dumps({**text, "shape": {"embed": 8, "positions": 65}}))

@@ -87,15 +87,66 @@ def test_a_context_is_prepared_once_and_used_again(tmp_path: Path) -> None:
     assert after["threshold"] == before["threshold"]
 
 
-def test_a_context_of_another_backbone_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Shots prepared by the default detector, with sentences of another bank than the default."""
+    folder = tmp_path_factory.mktemp("context") / "bricks"
+    flags = ("--save-context", str(folder), "--domain", "industrial", "-o", "top_share=0.02")
+    assert detect(folder.with_name("run"), HOLE, flags=flags) == 0
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "difference"),
+    [
+        (("--detector", "patchcore"), "by incontext, not patchcore"),
+        (("--detector", "coop"), "by incontext, not coop"),
+        (("--image-size", "96"), "with image size 288, not 96"),
+        (("--layers", "stride16"), "with layers stride16,stride32, not stride16"),
+        (("--backbone", "pixels"), "with backbone 'tiny', not 'pixels'"),
+        (("--backbone", "cnn:resnet18"), "with backbone 'tiny', not 'cnn:resnet18'"),
+        (("--fit", "crop"), "with fit 'squash', not 'crop'"),
+        (("-o", "top_share=0.5"), "with top_share 0.02, not 0.5"),
+        (("--domain", "medical"), "with sentences of bank 'industrial', not of bank 'medical'"),
+        (
+            ("--image-size", "96", "--fit", "pad"),
+            "with image size 288, not 96 and fit 'squash', not 'pad'",
+        ),
+    ],
+)
+def test_a_context_of_another_inspector_is_refused_and_the_difference_named(
+    context: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    difference: str,
 ) -> None:
-    context = str(tmp_path / "bricks")
-    detect(tmp_path / "a", HOLE, flags=("--save-context", context))
-    capsys.readouterr()
+    assert run(["detect", HOLE, "--context", context, "--out", str(tmp_path / "b"), *flags]) == 6
+    line = one_line(capsys)
+    assert line.startswith(f"inctrl: context {context!r} was prepared {difference}; ")
+
+
+def test_what_is_not_given_is_as_the_context_has_it(context: str, tmp_path: Path) -> None:
+    """Options and sentences too; what is given again with the same value changes nothing."""
+    command = ["detect", HOLE, "--context", context, "--out"]
+    assert run([*command, str(tmp_path / "a")]) == 0
+    assert run([*command, str(tmp_path / "b"), "-o", "text_weight=0.1"]) == 0
+    cards = [scores(tmp_path / name)["card"] for name in "ab"]
+    assert cards[0] == cards[1]
+    assert cards[0]["options"]["top_share"] == 0.02  # type: ignore[index]
+    assert cards[0]["text_prior"] == "bank 'industrial'"  # type: ignore[index]
+
+
+def test_a_name_that_is_none_is_told_before_any_difference(
+    context: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["detect", HOLE, "--context", context, "--out", str(tmp_path / "b")]
-    assert run([*command, "--image-size", "96"]) == 6
-    assert one_line(capsys).startswith("inctrl: context")
+    for flag, name, near in (
+        ("--detector", "patchcor", "patchcore"),
+        ("--backbone", "tny", "tiny"),
+    ):
+        assert run([*command, flag, name]) == 2
+        assert f"did you mean {near!r}" in one_line(capsys)
 
 
 def test_json_on_stdout_is_one_document(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

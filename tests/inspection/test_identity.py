@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +11,16 @@ from fakes import FakeBackbone
 
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.detectors import build_detector
-from inctrl.errors import ContextMismatch
+from inctrl.errors import ContextMismatch, InvalidFile
 from inctrl.evaluation.contenders import enter
 from inctrl.images import decode
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
-from inctrl.inspection.saved import load_context, save_context
+from inctrl.inspection.saved import arguments, load_context, save_context
 from inctrl.prompting import load_bank
 from inctrl.service.answers import model_of
 from inctrl.store import open_store
+from inctrl.types import unlike
 
 SHOTS = [
     np.random.default_rng(seed).integers(0, 120, (48, 48, 3), dtype=np.uint8) for seed in range(4)
@@ -54,7 +56,7 @@ def test_a_saved_context_is_refused_where_the_sentences_differ(tmp_path: Path) -
     mine = reading(write_bank(tmp_path, "damaged"))
     save_context(mine.fit(SHOTS), tmp_path / "c")
     load_context(mine, tmp_path / "c")
-    with pytest.raises(ContextMismatch, match="made with other sentences than bank 'mine'"):
+    with pytest.raises(ContextMismatch, match="prepared with other sentences than bank 'mine'"):
         load_context(reading(write_bank(tmp_path, "torn")), tmp_path / "c")
 
 
@@ -109,3 +111,62 @@ def test_learned_prompts_are_known_by_their_numbers() -> None:
     one, same, other = PromptContext(2, 3), PromptContext(2, 3), PromptContext(2, 3)
     other.vectors.data[0, 0, 0] = 1.0
     assert one.sha256 == same.sha256 != other.sha256
+
+
+def identity(**other: Any) -> dict[str, Any]:
+    """That of an inspector, with something else in place."""
+    return {**asdict(reading("inctrl").identity), **other}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({}, ""),
+        ({"detector": "spade", "options": {"k": 1}, "layers": ("x",)}, "by incontext, not spade"),
+        ({"fingerprint": "f"}, "with other weights under the same name 'fake'"),
+        ({"fingerprint": "f", "image_size": 64}, "with image size 32, not 64"),
+        ({"fingerprint": "f", "layers": ("fine",)}, "with layers fine,coarse, not fine"),
+        ({"fingerprint": "f", "backbone": "b", "image_size": 64}, "with backbone 'fake', not 'b'"),
+        ({"backbone": "alias"}, ""),
+        ({"adapter": "/a/x", "adapter_sha256": "s"}, "with no adapter, not 'x'"),
+        (
+            {"adapter": "/a/x", "adapter_sha256": "s", "fingerprint": "f"},
+            "with no adapter, not 'x'",
+        ),
+        ({"fit": "pad"}, "with fit 'squash', not 'pad'"),
+        ({"text_sha256": "s"}, "with other sentences than bank 'inctrl' has now"),
+    ],
+)
+def test_differences_are_said_in_words_and_never_as_hashes(
+    other: dict[str, Any], words: str
+) -> None:
+    assert unlike(identity(), identity(**other)) == words
+
+
+def test_an_adapter_with_other_numbers_under_its_name_is_told() -> None:
+    one, two = (identity(adapter=f"/{s}/x", adapter_sha256=s) for s in "ab")
+    assert unlike(one, two) == "with other weights of adapter 'x'"
+    assert unlike(one, identity()) == "with adapter 'x', not without one"
+    assert unlike(one, {**two, "adapter": "/b/y"}) == "with adapter 'x', not 'y'"
+
+
+def test_an_inspector_that_made_no_context_is_told_what_it_has_else(tmp_path: Path) -> None:
+    mine = reading("inctrl")
+    save_context(mine.fit(SHOTS), tmp_path / "c")
+    other = replace(mine, detector=build_detector("patchcore"), fit_mode="pad")
+    with pytest.raises(
+        ContextMismatch, match=r"prepared by incontext, not patchcore with fit 'squash', not 'pad';"
+    ):
+        load_context(other, tmp_path / "c")
+    other = replace(mine, backbone=FakeBackbone("fake-2", has_text=True))
+    with pytest.raises(ContextMismatch, match="other weights under the same name 'fake'"):
+        load_context(other, tmp_path / "c")
+
+
+def test_a_context_that_lacks_a_part_of_its_record_is_damaged(tmp_path: Path) -> None:
+    save_context(reading("inctrl").fit(SHOTS), tmp_path / "c")
+    index = json.loads((tmp_path / "c" / "context.json").read_text())
+    del index["card"]["fit"]
+    (tmp_path / "c" / "context.json").write_text(json.dumps(index))
+    with pytest.raises(InvalidFile, match="says nothing of 'fit'"):
+        arguments(tmp_path / "c", {})

@@ -205,3 +205,27 @@ def test_the_command_line_reads_what_a_spec_says(spec: Any, root: Path, tmp_path
         ), name
     end = "result/mine" if spec.kind == "train" else "result"
     assert args["out"] == tmp_path / end
+
+
+def test_linked_data_sets_are_listed_once_and_those_outside_are_named(
+    root: Path, tmp_path: Path
+) -> None:
+    write_set(tmp_path / "elsewhere", "bolt")
+    write_set(root / ".pool/v2", "nut")
+    (root / "away").symlink_to(tmp_path / "elsewhere")
+    (root / "again").symlink_to("made")
+    (root / "nuts").symlink_to(".pool/v2")
+    (root / "made/up").symlink_to("..")
+    found = data_sets(root)
+    assert [one.name for one in found.sets] == ["made", "made/field", "made/plain", "nuts"]
+    assert found.left_out == ["away: a link that leads out of the data root"]
+    assert found.complete
+    assert inside(root, "nuts") == "./.pool/v2"
+
+
+def test_a_set_tells_nothing_of_what_its_links_lead_to_outside(root: Path, tmp_path: Path) -> None:
+    write_set(tmp_path / "elsewhere", "secret")
+    (root / "made/gear").symlink_to(tmp_path / "elsewhere/secret")
+    made = data_sets(root).sets[0]
+    assert "secret" not in str(made)
+    assert made.left_out == ["gear is a link that is not followed"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from jobwork import LONG, alive, at_work, made_root, no_path_of, open_jobs, runner_of, until
+from labelled import write_set
 
 from inctrl.adapters import file as adapter_file
 from inctrl.errors import Busy, Conflict, InctrlError, NotStored, UsageError
@@ -129,6 +130,32 @@ def test_a_folder_is_inspected_against_a_set_and_what_is_unreadable_is_said(
             assert no_path_of(tmp_path, view)
             for name in names:
                 assert str(tmp_path).encode() not in runner.result_file(id, name).read_bytes()
+
+        at_work(runner, work)
+
+
+def test_a_job_follows_links_within_the_data_root_and_names_those_out_of_it(
+    root: Path, tmp_path: Path
+) -> None:
+    good = root / "made/field/train/good"
+    secret = write_set(tmp_path / "elsewhere", "secret") / "test/hole"
+    (root / "queries").mkdir()
+    (root / "queries/near").symlink_to("../made/field/test/hole")
+    (root / "queries/far").symlink_to(secret)
+    (root / "queries/far.png").symlink_to(secret / "00.png")
+    with open_store(tmp_path / "store") as store:
+        store.sets.create("field", [decode(path) for path in sorted(good.iterdir())[:4]])
+        runner = runner_of(store.jobs, tmp_path)
+
+        async def work() -> None:
+            id = runner.submit(FolderJob(data="queries", set="field@1", recursive=True)).id
+            view = await seen_at_its_end(runner, id)
+            assert view.row.state == "succeeded", view.log
+            scores = json.loads(runner.result_file(id, "scores.json").read_bytes())
+            names = [result["name"] for result in scores["results"]]
+            assert names == [f"queries/near/{i:02d}.png" for i in range(4)]
+            assert "2 links lead out of the data root and are not followed" in view.log
+            assert no_path_of(tmp_path, view)
 
         at_work(runner, work)
 

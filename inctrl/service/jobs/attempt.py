@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from inctrl.data.folders import WITHIN
 from inctrl.errors import InctrlError, NotStored
 from inctrl.files.lock import lock
 from inctrl.service.jobs.dataroot import existing_root
@@ -166,16 +167,15 @@ class Attempt:
         return await self._watched(child, spec)
 
     def _started(self, spec: JobSpec, lock: int) -> JobProcess:
-        machine = self._machine
+        machine, root = self._machine, existing_root(self._machine.data_root)
         added = {
             **machine.environment,
+            WITHIN: str(root),
             "OMP_NUM_THREADS": str(machine.threads),
             "INCTRL_PROGRESS": str(self._folder.progress.resolve()),
         }
         arguments = command(spec, machine.places(self._folder))
-        return JobProcess(
-            arguments, existing_root(machine.data_root), self._folder.log, added, lock
-        )
+        return JobProcess(arguments, root, self._folder.log, added, lock)
 
     async def _watched(self, child: JobProcess, spec: JobSpec) -> Outcome:
         try:

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from inctrl.data.folders import confined
 from inctrl.errors import InctrlError, MissingData, UsageError
 from inctrl.service.schemas import DataReply, DataSetReply
 
@@ -62,24 +63,59 @@ def data_sets(root: Path | None, seconds: float = SECONDS, most: int = FOUND) ->
     """
     folder = existing_root(root)
     until, found = time.monotonic() + seconds, list[_Set]()
-    waiting = deque([(folder, 0)])
-    while waiting:
-        if time.monotonic() > until or len(found) >= most:
-            break
-        path, depth = waiting.popleft()
-        layout, below = _layout(path), _folders(path)
-        if layout is not None:
-            parts = _parts(layout, path)
-            found.append(_Set(path, layout, parts))
-            found += [_Set(one, layout, [one]) for one in parts if len(parts) > 1 and one in below]
-            below = [one for one in below if one not in parts] if parts not in ([], [path]) else []
-        if depth < DEEPEST:
-            waiting += [(one, depth + 1) for one in below]
-    complete = not waiting and len(found) <= most
-    found = sorted(found, key=lambda one: one.path.relative_to(folder).as_posix())[:most]
-    return DataReply(
-        sets=[_reply(one, folder, until + seconds) for one in found], complete=complete
-    )
+    with confined(folder):
+        tree = _Tree(folder)
+        while (place := tree.next()) is not None:
+            if time.monotonic() > until or len(found) >= most:
+                break
+            path, depth = place
+            layout, below = _layout(path), _folders(path)
+            if layout is not None:
+                parts = _parts(layout, path)
+                found.append(_Set(path, layout, parts))
+                several = parts if len(parts) > 1 else []
+                found += [_Set(one, layout, [one]) for one in several if one in below]
+                whole = parts in ([], [path])
+                below = [] if whole else [one for one in below if one not in parts]
+            tree.add(below, depth + 1)
+        complete = place is None and len(found) <= most
+        found = sorted(found, key=lambda one: one.path.relative_to(folder).as_posix())[:most]
+        return DataReply(
+            sets=[_reply(one, folder, until + seconds) for one in found],
+            complete=complete,
+            left_out=tree.outside[:SAID],
+        )
+
+
+class _Tree:
+    """Folders in the order in which they are looked at: links after all real ones, each once.
+
+    outside   lines on links that lead out of the root
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen = set[Path]()
+        self._waiting, self._links = deque([(root, 0)]), deque[tuple[Path, int]]()
+        self.outside = list[str]()
+
+    def add(self, folders: list[Path], depth: int) -> None:
+        if depth > DEEPEST:
+            return
+        for path in folders:
+            (self._links if path.is_symlink() else self._waiting).append((path, depth))
+
+    def next(self) -> tuple[Path, int] | None:
+        while self._waiting or self._links:
+            path, depth = (self._waiting or self._links).popleft()
+            real = path.resolve()
+            if not real.is_relative_to(self._root):
+                name = path.relative_to(self._root).as_posix()
+                self.outside.append(f"{name}: a link that leads out of the data root")
+            elif real not in self._seen:
+                self._seen.add(real)
+                return path, depth
+        return None
 
 
 @dataclass(frozen=True)
@@ -127,12 +163,12 @@ def _layout(path: Path) -> str | None:
 
 
 def _folders(path: Path) -> list[Path]:
-    """Those below that a job could name; links are left out, so that none leads round or out."""
+    """Those below that a job could name, linked ones too."""
     try:
         below = sorted(path.iterdir())
         named = [
             p for p in below if not p.name.startswith((".", "-", "~")) and p.name.isprintable()
         ]
-        return [p for p in named if p.is_dir() and not p.is_symlink()]
+        return [p for p in named if p.is_dir()]
     except OSError:
         return []
