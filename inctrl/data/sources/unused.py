@@ -64,13 +64,15 @@ def unused(root: Path, categories: Sequence[Category], why: Why = lambda _: "") 
     return lines
 
 
-def lacking(name: str) -> Why:
-    """Why a folder is no category: that it has no subfolder of this name."""
+def lacking(name: str, categories: Sequence[Path]) -> Why:
+    """Why a folder beside categories is none: that it has no subfolder of this name."""
 
     def why(folder: Path) -> str:
-        has = ", ".join(path.name for path in subfolders(folder)[:NAMED]) or "no folders"
-        more = ", ..." if len(subfolders(folder)) > NAMED else ""
-        return f"no folder {name!r} (it has {has}{more})"
+        if folder.parent in categories:
+            return ""
+        inside = subfolders(folder)
+        has = ", ".join(path.name for path in inside[:NAMED]) or "no folders"
+        return f"no folder {name!r} (it has {has}{', ...' if len(inside) > NAMED else ''})"
 
     return why
 
@@ -164,7 +166,7 @@ def _foreign(inside: Sequence[_Folder], where: Path) -> Iterator[str]:
         file
         for folder in inside
         for file in folder.others
-        if folder.used or folder.images or file.suffix.lower() in FOREIGN
+        if folder.used or file.suffix.lower() in FOREIGN
     ]
     if files:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in files)
