@@ -158,7 +158,10 @@ def test_linked_images_and_folders_are_used_and_not_named(tmp_path: Path) -> Non
     found = find_data(root)
     kinds = [sample.kind for sample in found.categories[0].test if sample.anomalous]
     assert sorted(kinds) == ["anomalous", "scratch"]
-    assert found.left_out == ("anomalous: 1 image is not used (nowhere.png)",)
+    assert found.left_out == (
+        "anomalous: 1 image is not used (nowhere.png)",
+        "anomalous/round is a link that is not followed",
+    )
 
 
 def test_what_a_run_has_written_is_not_looked_through(tmp_path: Path) -> None:
@@ -166,7 +169,8 @@ def test_what_a_run_has_written_is_not_looked_through(tmp_path: Path) -> None:
     picture(root / "runs/detect-1/overlays/x.png")
     for name in ("scores.json", "report.html"):
         (root / "runs/detect-1" / name).touch()
-    assert find_data(root).left_out == ()
+    [said] = find_data(root).left_out
+    assert said == "runs/detect-1 is left out with 1 image: a run has written it"
 
 
 def test_the_look_ends_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
