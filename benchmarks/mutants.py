@@ -4,7 +4,7 @@
     python -m benchmarks.mutants --url http://127.0.0.1:8000 --set NAME
 
 Honest images of every format and mode are flipped, cut, spliced, reordered and given other sizes.
-Without --url each mutant is also read by `inctrl.images.decode` in a process of its own, and every
+Without --url each mutant is read by `inctrl.decoding.decode` in a process of its own too, and every
 disagreement is printed. Ends with 1 on an answer slower than 2 s, a disagreement, or an answer
 that is neither a result nor a refusal.
 """
@@ -28,8 +28,9 @@ import httpx2
 import numpy as np
 
 from benchmarks.machine import describe
+from inctrl.decoding import decode
 from inctrl.errors import UnreadableImage
-from inctrl.images import Picture, decode, stored_digest
+from inctrl.images import Picture, stored_digest
 from inctrl.service.sandbox.decoding import Decoders
 from tests import hostile
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inctrl.backbones import load_backbone as load_backbone
     from inctrl.client import Client as Client
+    from inctrl.decoding import open_image as open_image
     from inctrl.errors import InctrlError as InctrlError
-    from inctrl.images import open_image as open_image
     from inctrl.inspection.fitted import FittedInspector as FittedInspector
     from inctrl.inspection.inspector import Inspector as Inspector
     from inctrl.inspection.saved import load_context as load_context

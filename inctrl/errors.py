@@ -45,9 +45,15 @@ class NotStored(UsageError):
 
 
 class UnreadableImage(InctrlError):
-    """An input is not an image that can be scored."""
+    """An input is not an image that can be scored.
+
+    name     of the image, where it is known: FILE#2 is the second of a file
+    frames   how many images the file holds
+    """
 
     exit_code = 4
+    name = ""
+    frames = 1
 
 
 class MissingModel(InctrlError):

@@ -65,8 +65,8 @@ class Scripted(Decoders):
 
     def command(self) -> list[str]:
         script = (
-            "import sys; from inctrl.service.sandbox.decoder import HEADER, READY, frame\n"
-            "out = sys.stdout.buffer; out.write(frame(READY, {})); out.flush()\n"
+            "import sys; from inctrl.service.sandbox.decoder import HEADER, READY, message\n"
+            "out = sys.stdout.buffer; out.write(message(READY, {})); out.flush()\n"
             "while header := sys.stdin.buffer.read(HEADER.size):\n"
             "    sys.stdin.buffer.read(sum(HEADER.unpack(header)[2:]))\n"
             f"    out.write({self.says!r}); out.flush()\n"

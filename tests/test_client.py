@@ -16,7 +16,7 @@ from scripted import JSON, LIMITS, SET, Script, problem
 
 from inctrl import Client, errors
 from inctrl.client.uploads import upload, uploads
-from inctrl.images import decode
+from inctrl.decoding import decode
 
 
 @pytest.fixture
@@ -124,11 +124,50 @@ def test_a_reply_that_does_not_come_is_unreachable_in_time(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8000", "ftp://host", "http://", "http://user:word@host", "", "file:///x"]
-)
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+    "url",
+    ["ftp://host", "http://", "http://user:word@host", "", "file:///x", "/tmp/x", "http:/host",  # noqa: S108
+     "a b", "host:port", "C:\\x", None],
+)  # fmt: skip
+def test_a_url_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(errors.UsageError, match="address"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "path"),
+    [
+        ("http://", "", ""),
+        ("", "", ""),
+        ("  ", "/\n", ""),
+        ("HTTP://", "/", ""),
+        ("http://", "/v1", ""),
+        ("http://", "/v1/", ""),
+        ("", "/v1/detect", ""),
+        ("http://", "/v1/openapi.json", ""),
+        ("http://", "/?__theme=dark#sets", ""),
+        ("http://", "/login?next=/", ""),
+        ("http://", "/gradio_api/call/inspect", ""),
+        ("http://", "/tools/inctrl", "/tools/inctrl"),
+        ("http://", "/tools/inctrl/v1/", "/tools/inctrl"),
+    ],
+)
+def test_every_address_of_a_service_that_is_copied_leads_to_it(
+    server: str, before: str, behind: str, path: str
+) -> None:
+    Script.replies = [(200, JSON, LIMITS)]
+    with Client(f"{before}{server.removeprefix('http://')}{behind}") as client:
+        client.limits()
+        client.ready()
+    assert [one[1] for one in Script.seen] == [f"{path}/v1/limits", f"{path}/readyz"]
+
+
+def test_https_where_there_is_none_is_told(server: str, slept: list[float]) -> None:
+    said = "no TLS at https.*http://"
+    with (
+        Client(server.replace("http", "https")) as client,
+        pytest.raises(errors.Unreachable, match=said),
+    ):
+        client.limits()
 
 
 @pytest.mark.parametrize("token", ["a b\n", "t\u00f6ken", " token "])

@@ -11,8 +11,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from inctrl.decoding import decode, open_image
 from inctrl.errors import UnreadableImage
-from inctrl.images import Window, decode, develop, open_image, shared_window, stored_digest
+from inctrl.images import Window, develop, shared_window, stored_digest
 
 
 def gradient(height: int = 12, width: int = 16) -> PIL.Image.Image:

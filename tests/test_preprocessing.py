@@ -15,8 +15,8 @@ from torchvision.transforms import (
     ToTensor,
 )
 
+from inctrl.decoding import open_image
 from inctrl.errors import UnreadableImage
-from inctrl.images import open_image
 from inctrl.maths.geometry import view_of
 from inctrl.preprocessing import Preprocessing
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from inctrl.data.defects import damage_any
+from inctrl.decoding import open_image
 from inctrl.files.whole import PARTIAL, write_file
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 from inctrl.maths.statistics import image_statistics
 from inctrl.protocols import Backbone
 from tiny.shards import Captioned, read_images, share

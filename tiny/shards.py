@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from inctrl.decoding import open_image
 from inctrl.errors import UsageError
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 
 CAPTIONS = "captions.jsonl"
 FREE = ("caltech101", "ambientcg", "cocomini")

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from inctrl.adapters import build_module
 from inctrl.adapters.lora import Lora, LoraShape, unpack
 from inctrl.errors import ContextMismatch, InvalidFile, MissingModel, UsageError
+from inctrl.files.kinds import told
 from inctrl.files.places import data_folder, expanded
-from inctrl.files.tensors import load_exactly
+from inctrl.files.tensors import load_exactly, why
 from inctrl.files.whole import whole_folder, writing
 from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
@@ -141,7 +142,7 @@ def open_adapter(name: str | Path) -> AdapterFolder:
     except FileNotFoundError:
         raise MissingModel(f"{str(file)!r} does not exist; give a local file") from None
     except (OSError, safetensors.SafetensorError) as error:
-        raise InvalidFile(f"{str(file)!r} cannot be read ({error})") from None
+        raise InvalidFile(f"{str(file)!r} cannot be read: {why(file, error)}") from None
     return AdapterFolder(path, config, hashlib.sha256(stored).hexdigest(), tensors)
 
 
@@ -176,6 +177,11 @@ def find(name: str) -> Path:
         return known[name]
     if path.is_dir():
         raise InvalidFile(f"folder {name!r} holds no {CONFIG}; it is not an adapter")
+    if path.is_file():
+        raise InvalidFile(
+            f"{name!r} is {told(path) or 'a file of weights'}; an adapter is a folder, and "
+            "`inctrl adapters import` makes one of an official checkpoint"
+        )
     raise unknown(name, known, "adapter")
 
 
@@ -202,7 +208,10 @@ def read_config(path: Path) -> AdapterConfig:
             LoraShape.read(config.lora)
         return config
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidFile(f"{str(file)!r} is not a readable adapter config ({error})") from None
+        reason = told(file, "JSON") if file.is_file() else None
+        raise InvalidFile(
+            f"{str(file)!r} is not a readable adapter config ({reason or error})"
+        ) from None
 
 
 def save(

@@ -17,7 +17,7 @@ from inctrl.backbones.weights import fingerprint, pick_layers, wanted
 from inctrl.errors import UsageError
 from inctrl.files.tensors import load_exactly, read_state
 from inctrl.preprocessing import Preprocessing
-from inctrl.registry import unknown
+from inctrl.registry import meant, unknown
 from inctrl.types import Features
 
 DEFAULT_STRIDES = ("stride8", "stride16")
@@ -118,8 +118,8 @@ def load(
     architecture, _, weights = spec.partition("/")
     if not timm.is_model(architecture):
         raise UsageError(
-            f"timm has no model {architecture!r}; list them with "
-            "`python -c \"import timm; print(timm.list_models('*resnet*'))\"`"
+            f"timm has no model {architecture!r}{meant(architecture, timm.list_models())}; list "
+            "them with `python -c \"import timm; print(timm.list_models('*resnet*'))\"`"
         )
     tags = [name.split(".", 1)[1] for name in timm.list_pretrained(f"{architecture}.*")]
     if not weights:

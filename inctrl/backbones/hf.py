@@ -25,6 +25,7 @@ from inctrl.backbones.weights import (
     wanted,
 )
 from inctrl.errors import InvalidFile, MissingModel, UsageError
+from inctrl.files.kinds import told
 from inctrl.files.places import expanded
 from inctrl.files.tensors import matters, refuse_faults
 from inctrl.preprocessing import Preprocessing
@@ -233,10 +234,19 @@ def _folder(spec: str) -> Path | None:
     if not spec:
         raise UsageError("'hf:' names no model; write hf:FOLDER or hf:HUB-NAME")
     if folder.is_dir():
+        _refuse_pointers(folder)
         return folder
     if spec.startswith((".", "/", "~")):
         raise MissingModel(f"'hf:{spec}': no folder {str(folder)!r}; check the path")
     return None
+
+
+def _refuse_pointers(folder: Path) -> None:
+    """InvalidFile for what a clone or a browser leaves in place of a model's files."""
+    for file in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        if found := told(file, "JSON"):
+            damaged = " damaged weights:" if file.suffix == ".safetensors" else ""
+            raise InvalidFile(f"{str(folder)!r}:{damaged} {file.name!r} is {found}")
 
 
 def _load_model(hub: Hub) -> Any:

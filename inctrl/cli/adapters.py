@@ -110,7 +110,10 @@ def run_import(args: argparse.Namespace) -> int:
 
 def check_name(name: str) -> str:
     if not re.fullmatch(names.ADAPTER, name):
-        raise UsageError(f"adapter name {name!r} is not a plain name (letters, digits, . _ -)")
+        raise UsageError(
+            f"adapter name {name!r} is not a plain name (letters, digits, . _ -); "
+            "give one with --name"
+        )
     return name
 
 

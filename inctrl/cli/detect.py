@@ -112,6 +112,13 @@ def _add_detector_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input and output")
+    group.add_argument(
+        "--frame",
+        default="all",
+        metavar="N|first|all",
+        help="of files that hold several images, as TIFF stacks do: each as one of its own "
+        "(FILE#1, FILE#2; default), the first, or the N-th; for queries and normal images",
+    )
     group.add_argument("--recursive", action="store_true", help="read folders with subfolders")
     group.add_argument(
         "--out", type=Path, metavar="DIR", help="fresh folder (default: runs/detect-N)"
@@ -231,6 +238,7 @@ def _inspector(args: argparse.Namespace, detector: str | None = None) -> "Inspec
         chosen = arguments(args.context, chosen)
     return Inspector.load(
         **chosen,
+        frame=args.frame,
         alpha=0.05 if args.alpha is None else args.alpha,
         device=args.device,
         cache=args.cache,

@@ -33,6 +33,7 @@ from inctrl.cli import (
 )
 from inctrl.cli.options import apply_settings
 from inctrl.cli.output import flush_streams, prepare_streams
+from inctrl.cli.parsing import Parser
 from inctrl.cli.progress import Warnings
 from inctrl.errors import Fix, InctrlError
 from inctrl.version import __version__
@@ -63,7 +64,7 @@ FIXES: Mapping[Fix, str] = {
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; building it imports no torch, so that --help is quick."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="inctrl",
         description="Few-shot visual anomaly detection: k normal images in, verdicts out.",
         epilog=EPILOG,

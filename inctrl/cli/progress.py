@@ -89,7 +89,7 @@ def tracked(
     quiet: bool,
     place: Callable[[T], int] | None = None,
 ) -> Iterator[T]:
-    """Pass items on, of which there are so many at the most, and show how far it is.
+    """Pass items on, of which there should be so many, and show how far it is.
 
     quiet   without a bar; the file is written all the same
     place   the number of an item among all, where a resumed run does not begin with the first
@@ -153,6 +153,7 @@ def _noted(
         for count, item in enumerate(items, 1):
             yield item
             done = place(item) if place else count
+            total = max(total, done)  # a file may hold several images
             file.place(what, done, total)
     finally:
         file.place(what, done, total, last=True)

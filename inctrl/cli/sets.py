@@ -16,6 +16,7 @@ from inctrl.cli.output import say, say_json
 from inctrl.errors import InvalidFile, NotStored, UnreadableImage, UsageError
 
 if TYPE_CHECKING:
+    from inctrl.frames import Frame
     from inctrl.images import Picture
     from inctrl.store import SetVersion, Shot, Store, Summary
 
@@ -48,7 +49,9 @@ def run_add(args: argparse.Namespace) -> int:
     from inctrl.store import parse_name
 
     name = parse_name(args.name)
-    pictures = _Pictures(expand(args.paths, recursive=args.recursive))
+    from inctrl.frames import frame_of
+
+    pictures = _Pictures(expand(args.paths, recursive=args.recursive), frame_of(args.frame))
     with _open_store(args, make=True) as store:
         before = None
         with contextlib.suppress(NotStored):
@@ -76,23 +79,22 @@ def run_add(args: argparse.Namespace) -> int:
 class _Pictures:
     """The images of files, read one by one; those that cannot be read are named and left out."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._paths = paths
+    def __init__(self, paths: list[Path], frame: "Frame") -> None:
+        self._paths, self._frame = paths, frame
         self.read = 0
         self.unreadable = 0
 
     def __iter__(self) -> "Iterator[Picture]":
-        from inctrl.images import decode
+        from inctrl.frames import frames
 
         for path in self._paths:
-            try:
-                picture = decode(path)
-            except UnreadableImage as error:
-                sys.stderr.write(f"inctrl: left out: {error}\n")
-                self.unreadable += 1
-            else:
-                self.read += 1
-                yield picture
+            for one in frames(path, frame=self._frame):
+                if isinstance(one, UnreadableImage):
+                    sys.stderr.write(f"inctrl: left out: {one}\n")
+                    self.unreadable += 1
+                else:
+                    self.read += 1
+                    yield one
 
 
 def run_drop(args: argparse.Namespace) -> int:
@@ -259,6 +261,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": Path, "metavar": "FILE.zip", "help": "the exported file"},
     "--item": {"help": "what a new set shows, in words (default: object)"},
     "--recursive": {"action": "store_true", "help": "folders with subfolders"},
+    "--frame": {"default": "all", "metavar": "N|first|all", "help": "of stacks (default: all)"},
     "--note": {"default": "", "help": "kept with the version"},
     "--json": {"action": "store_true", "help": "print JSON"},
     "--overwrite": {"action": "store_true", "help": "replace the file"},
@@ -270,7 +273,7 @@ ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], int], str, tuple[str, ..
     "add": (
         run_add,
         "make a set of images, or add images to it",
-        ("name", "paths", "--item", "--recursive", "--note"),
+        ("name", "paths", "--item", "--recursive", "--frame", "--note"),
     ),
     "drop": (run_drop, "make a version without some of the images", ("name", "shots", "--note")),
     "list": (run_list, "list the sets", ("--json",)),

@@ -2,8 +2,9 @@
 
 import io
 import re
+import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 from urllib.parse import quote
@@ -12,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inctrl.client.uploads import Image, uploads
-from inctrl.errors import NotStored, ServiceFailed, UsageError
+from inctrl.errors import Busy, NotStored, ServiceFailed, UsageError
 from inctrl.files import names
+from inctrl.frames import Frame
+from inctrl.service.schemas import JobReply
 
+ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 SLOW = 600.0
 """Seconds for what reads a whole store or archive."""
 ID = re.compile(names.JOB)
@@ -53,11 +57,13 @@ class Compared(TypedDict, total=False):
     detector: str | None
     adapter: str | None
     alpha: float | None
+    frame: Frame | None
 
 
 def comparison(compared: Compared) -> tuple[Form, list[File]]:
     """The fields and files of a form that say so; UsageError for both a set and shots."""
-    form = {name: compared.get(name) for name in ("set", "item", "detector", "adapter", "alpha")}
+    fields = ("set", "item", "detector", "adapter", "alpha", "frame")
+    form = {name: compared.get(name) for name in fields}
     shots = compared.get("shots")
     if shots is not None and form["set"] is not None:
         raise UsageError("give a set or shots, not both")
@@ -103,3 +109,24 @@ def map_values(data: bytes) -> NDArray[np.float32]:
     except Exception as error:  # numpy and zipfile raise almost anything
         raise ServiceFailed(f"the map is not an npz file ({type(error).__name__})") from None
     return values
+
+
+def until_ended(
+    look: Callable[[], JobReply],
+    on_change: Callable[[JobReply], object],
+    every: float,
+    timeout: float | None,
+) -> JobReply:
+    """A job once it has ended, looked at `every` seconds; Busy where that takes over `timeout`."""
+    until = None if timeout is None else time.monotonic() + timeout
+    before = None
+    while True:
+        job = look()
+        if job != before:
+            on_change(job)
+        if job.state in ENDED:
+            return job
+        if until is not None and time.monotonic() >= until:
+            raise Busy(f"job {job.id} is {job.state} after {timeout:g} s; wait longer", every)
+        before = job
+        time.sleep(every)

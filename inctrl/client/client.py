@@ -1,6 +1,5 @@
 """`Client`: everything that a service can do, as methods that return values and raise errors."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
@@ -20,20 +19,19 @@ from inctrl.client.calls import (
     once,
     set_path,
     shot_path,
+    until_ended,
 )
 from inctrl.client.transport import Transport
 from inctrl.client.uploads import Image, file_bytes, upload, uploads
-from inctrl.errors import Busy
+from inctrl.frames import Frame
 from inctrl.service import schemas
 from inctrl.service.detection_schemas import Detection, MapFormat, ScorePage, ScoreReply
-
-ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 
 
 class Client:
     """A service of inctrl.
 
-    url       where it is
+    url       where it is; any address of its page or API will do, with or without http://
     token     what it wants where it is not on this machine
     timeout   seconds without a sign of life after which a call ends with Unreachable
     deadline  seconds in which a detection is answered or refused, calls that are sent again
@@ -70,11 +68,17 @@ class Client:
     # Normal sets
 
     def create_set(
-        self, name: str, images: Iterable[Image], *, item: str = "object", note: str = ""
+        self,
+        name: str,
+        images: Iterable[Image],
+        *,
+        item: str = "object",
+        note: str = "",
+        frame: Frame = "all",
     ) -> schemas.SetReply:
         """A new set of normals; Conflict where there is one of this name."""
         files = [("images", one) for one in uploads(images, "image")]
-        form = {"name": name, "item": item, "note": note}
+        form = {"name": name, "item": item, "note": note, "frame": frame}
         call = Call("POST", "/v1/sets", form=form, files=files, headers=once())
         return self._transport.read(call, schemas.SetReply)
 
@@ -84,13 +88,15 @@ class Client:
         images: Iterable[Image],
         *,
         note: str = "",
+        frame: Frame = "all",
         base: schemas.SetReply | None = None,
     ) -> schemas.SetReply:
         """A version with further normals; Conflict where the set is not at `base` any more."""
         files = [("images", one) for one in uploads(images, "image")]
         headers = {**once(), "If-Match": f'"{base.digest}"' if base else None}
         path = set_path(name, "images")
-        call = Call("POST", path, form={"note": note}, files=files, headers=headers)
+        form = {"note": note, "frame": frame}
+        call = Call("POST", path, form=form, files=files, headers=headers)
         return self._transport.read(call, schemas.SetReply)
 
     def sets(self) -> Iterator[schemas.SetSummary]:
@@ -153,7 +159,7 @@ class Client:
     ) -> Detection:
         """Outcomes of the queries in their order, against a `set` or against `shots`.
 
-        compared    these, and `item`, `detector`, `adapter` and `alpha`
+        compared    these, `item`, `detector`, `adapter`, `alpha`, and `frame` of stacks (all)
         """
         form, files = comparison(compared)
         files = [("queries", one) for one in uploads(queries, "query")] + files
@@ -184,13 +190,17 @@ class Client:
 
     # Feedback and history
 
-    def false_alarm(self, set: str, image: Image, *, note: str = "") -> schemas.FeedbackReply:
+    def false_alarm(
+        self, set: str, image: Image, *, note: str = "", frame: Frame = "all"
+    ) -> schemas.FeedbackReply:
         """Take an image among the normals of a set, as a new version."""
-        return self._remark("false_alarm", set, image, note)
+        return self._remark("false_alarm", set, image, note, frame)
 
-    def confirm_defect(self, set: str, image: Image) -> schemas.FeedbackReply:
+    def confirm_defect(
+        self, set: str, image: Image, *, frame: Frame = "all"
+    ) -> schemas.FeedbackReply:
         """Let a defect count for the limit of a set, and for nothing else."""
-        return self._remark("defect", set, image, "")
+        return self._remark("defect", set, image, "", frame)
 
     def undo(self, id: str) -> schemas.FeedbackReply:
         """Take feedback back."""
@@ -245,18 +255,7 @@ class Client:
 
         on_change   called with the job whenever anything of it has changed
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        before = None
-        while True:
-            job = self.job(id)
-            if job != before:
-                on_change(job)
-            if job.state in ENDED:
-                return job
-            if until is not None and time.monotonic() >= until:
-                raise Busy(f"job {job.id} is {job.state} after {timeout:g} s; wait longer", every)
-            before = job
-            time.sleep(every)
+        return until_ended(lambda: self.job(id), on_change, every, timeout)
 
     def job_file(self, id: str, name: str) -> bytes:
         """A file of a job's result, by its name in `job(id).files`."""
@@ -292,8 +291,10 @@ class Client:
         call = Call("GET", path, timeout=SLOW)
         return self._transport.save(call, Path(target), overwrite=overwrite)
 
-    def _remark(self, kind: str, set: str, image: Image, note: str) -> schemas.FeedbackReply:
-        form = {"kind": kind, "set": set, "note": note}
+    def _remark(
+        self, kind: str, set: str, image: Image, note: str, frame: Frame
+    ) -> schemas.FeedbackReply:
+        form = {"kind": kind, "set": set, "note": note, "frame": frame}
         files = [("image", upload(image, "image"))]
         call = Call("POST", "/v1/feedback", form=form, files=files, headers=once())
         return self._transport.read(call, schemas.FeedbackReply)

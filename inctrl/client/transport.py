@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ LONGEST_WAIT = 60.0
 """Seconds; a service that asks to wait longer is not waited for."""
 FIRST_WAIT = 0.2
 LATE = 504
+BELOW = ("v1", "gradio_api")
+"""Where paths of the service begin; what stands before is the path of a proxy."""
+LOGIN = ["login"]
 KEPT_SECONDS = 2.0
 """An idle connection is used again for so long: less than the service keeps it."""
 
@@ -169,6 +173,11 @@ class Transport:
         )
 
     def _lost(self, error: Exception) -> InctrlError:
+        if self.url.startswith("https:") and "SSL" in str(error):
+            reason = " ".join(str(error).split())
+            return Unreachable(
+                f"no TLS at {self.url} ({reason}); what `inctrl serve` starts is at http://"
+            )
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             return Unreachable(f"nothing answers at {self.url}; start it with `inctrl serve`")
         if isinstance(error, httpx2.TimeoutException):
@@ -201,13 +210,20 @@ def _spread(seconds: float) -> float:
 
 
 def _checked(url: str) -> str:
+    """The place below which `/v1` lies, of whatever address of the service was copied."""
     try:
-        parsed = httpx2.URL(url)
-    except (httpx2.InvalidURL, TypeError):
+        given = url.strip()
+        bare = "://" not in given and not given.lower().startswith(("http:/", "https:/"))
+        parsed = httpx2.URL(f"http://{given}" if bare else given)
+    except (httpx2.InvalidURL, TypeError, AttributeError):
         parsed = httpx2.URL()
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+    host = re.fullmatch(r"[\w.:-]+", parsed.host)
+    if parsed.scheme not in ("http", "https") or not host or parsed.userinfo:
         raise UsageError("url is not an address like 'http://127.0.0.1:8000' (a token goes apart)")
-    return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
+    parts = [part for part in parsed.path.split("/") if part]
+    ends = [place for place, part in enumerate(parts) if part in BELOW or parts[place:] == LOGIN]
+    path = "".join(f"/{part}" for part in parts[: ends[0] if ends else None])
+    return str(parsed.copy_with(path=path or "/", query=None, fragment=None)).rstrip("/")
 
 
 def _checked_token(token: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from inctrl.decoding import decode
 from inctrl.errors import UnreadableImage, UsageError
-from inctrl.images import decode, stored_bytes
+from inctrl.images import stored_bytes
 
 Image: TypeAlias = str | Path | bytes | NDArray[Any]
 """A file, what a file holds, or an array (H W, H W 3 or H W 4)."""

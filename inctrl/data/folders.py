@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from inctrl.data.passed import Passed, left_out
+from inctrl.decoding import SUFFIXES
 from inctrl.errors import UsageError
-from inctrl.images import SUFFIXES
 
 WITHIN = "INCTRL_DATA_WITHIN"
 """Variable with the folder that no link may lead out of: a service reads for others."""

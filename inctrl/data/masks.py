@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.stored import Stored
+from inctrl.decoding import FORMATS, MAX_BYTES, MAX_PIXELS, MIN_SIDE, decode
 from inctrl.errors import MissingData, UnreadableImage
-from inctrl.images import FORMATS, MAX_BYTES, MAX_PIXELS, MIN_SIDE, decode
 
 HALF = 127
 DARK = 32

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from inctrl.decoding import SUFFIXES
 from inctrl.files.whole import PARTIAL
-from inctrl.images import SUFFIXES
 
 Reason = Literal[
     "written", "kept", "hidden", "dots", "round", "twice", "nowhere", "outside", "unreadable", "odd"

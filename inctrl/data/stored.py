@@ -1,16 +1,20 @@
 """An image where a data set keeps it: a file, a part of one, or a record among many in a file."""
 
 import gzip
+import logging
 import zlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from inctrl.decoding import decode
 from inctrl.errors import MissingData
-from inctrl.images import Image, Picture, Window, decode, develop
+from inctrl.images import Image, Picture, Window, develop
 from inctrl.types import Box
+
+logger = logging.getLogger("inctrl")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,16 @@ class Stored:
         return str(self.file) if self.part is None else f"{self.file}[{self.part.index}]"
 
     def decode(self) -> Picture:
-        """Raises UnreadableImage or MissingData, naming the file."""
+        """Raises UnreadableImage or MissingData, naming the file.
+
+        A file counts as one image, as it has one label: of one that holds several the first is
+        taken, with a warning.
+        """
         if self.part is None:
-            return decode(self.file)
+            picture = decode(self.file)
+            if picture.frames > 1:
+                _tell_several(self.file, picture.frames)
+            return picture
         if isinstance(self.part, Box):
             box, whole = self.part, _whole(self.file)
             cut = whole.pixels[box.top : box.bottom, box.left : box.right]
@@ -60,6 +71,12 @@ class Stored:
     def open(self, window: Window | None = None) -> Image:
         """The image in 8 bits; `window` is for those stored in more."""
         return develop(self.decode(), window)
+
+
+@cache
+def _tell_several(file: Path, count: int) -> None:
+    """Once, however often the file is read."""
+    logger.warning("%r holds %d images: the first alone is used; split it", str(file), count)
 
 
 @lru_cache(maxsize=4)

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inctrl.decoding import open_image
 from inctrl.detectors.options import refuse_outside
 from inctrl.errors import UsageError
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 from inctrl.maths.gaussian import Gaussians, distance_map, fit_gaussians
 from inctrl.maths.grids import repeat_concat
 from inctrl.maths.warps import altered

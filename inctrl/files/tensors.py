@@ -1,6 +1,8 @@
 """Files of tensors: read without running what is in them (no pickle), loaded key by key."""
 
 import hashlib
+import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from inctrl.errors import InvalidFile, MissingModel
+from inctrl.files.kinds import is_safetensors, told
 
 UNUSED = ("logit_scale", "logit_bias")
 """Entries of a CLIP state dict that no feature depends on; the official InCTRL files lack the
@@ -18,19 +21,45 @@ FEW = 8
 """Faulty keys that an error names before it only counts them."""
 
 
-def read_tensors(path: Path) -> Any:
-    """What a `.safetensors` or torch file holds; only plain tensors and containers are read."""
-    if not path.is_file():
-        raise MissingModel(f"no file {str(path)!r}; check the path")
+def read_tensors(path: Path, what: str = "weights file") -> Any:
+    """What a safetensors or torch file holds; only plain tensors and containers are read.
+
+    what    it should be, for the error that says what it is instead
+    """
+    if not path.exists():
+        fetched = str(path).startswith(("http:/", "https:/"))
+        hint = "download the file and give its path" if fetched else "check the path"
+        raise MissingModel(f"no file {str(path)!r}; {hint}")
     try:
-        if path.suffix == ".safetensors":
+        if found := told(path):  # first: torch warns of what it cannot read
+            raise ValueError(found)
+        if is_safetensors(path):
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its name torch would take it for what it is not
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise many types on damaged or unsafe files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InvalidFile(
-            f"{str(path)!r} is not a readable weights file ({reason}); only plain tensors are read"
-        ) from None
+        raise InvalidFile(f"{str(path)!r} is not a readable {what}: {why(path, error)}") from None
+
+
+def why(path: Path, error: Exception) -> str:
+    """Why a file of tensors could not be read: what it is, what it holds, or that it is damaged.
+
+    Never in the words of torch, which tell people to load it without safety.
+    """
+    if isinstance(error, PermissionError):
+        return "it may not be read; change its rights"
+    if found := told(path):
+        return f"it is {found}"
+    if isinstance(error, pickle.UnpicklingError):
+        name = re.search(r"GLOBAL ([\w.]+)", str(error))
+        objects = f" ({name[1]})" if name else ""
+        return (
+            f"it holds objects{objects} that could run code when they are loaded, and only plain "
+            "tensors are read; give its state dict"
+        )
+    if isinstance(error, safetensors.SafetensorError) and not is_safetensors(path):
+        return "it is a file of torch; save the tensors with safetensors"
+    return "it is cut off or damaged; copy or download it again"
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

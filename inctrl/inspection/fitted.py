@@ -7,9 +7,9 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from inctrl.errors import UnreadableImage
-from inctrl.images import Image, Window
+from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
-from inctrl.inspection.inputs import Input, listed, open_query
+from inctrl.inspection.inputs import Input, open_query, opened
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import Box, Card, Evidence, Failure, Features, Match, Prediction, Region, Result
@@ -34,7 +34,11 @@ class FittedInspector:
     normal_set: str | None = None
 
     def inspect(self, queries: Iterable[Input]) -> list[Result]:
-        """One result for each query; the first unreadable one raises UnreadableImage."""
+        """One result for each image, in order; the first unreadable one raises UnreadableImage.
+
+        A file that holds several gives one for each, named FILE#1, FILE#2. All are kept, pictures
+        and maps: for many images `stream` needs far less memory.
+        """
         results = []
         for outcome in self.stream(queries):
             if isinstance(outcome, Failure):
@@ -43,13 +47,16 @@ class FittedInspector:
         return results
 
     def stream(self, queries: Iterable[Input]) -> Iterator[Result | Failure]:
-        """An outcome for each query in order, as soon as its batch is done.
+        """An outcome for each image in order, as soon as its batch is done.
 
-        A query that cannot be read becomes a Failure and the others go on.
+        One that cannot be read becomes a Failure and the others go on.
         """
-        waiting = iter(listed(queries))
+        waiting = opened(queries, self.inspector.frame)
+        started = time.perf_counter()
         while chunk := list(islice(waiting, self.inspector.batch)):
-            yield from inspect_together([(self, query) for query in chunk])
+            read = (time.perf_counter() - started) / len(chunk)
+            yield from inspect_together([(self, query) for query in chunk], read)
+            started = time.perf_counter()
 
     def with_alpha(self, alpha: float | None) -> "FittedInspector":
         """The same at another wanted share of false alarms, where one is asked for."""
@@ -61,8 +68,10 @@ class FittedInspector:
         """Raw scores and grid maps of encoded queries, for evaluation."""
         return self.inspector.detector.score(features, self.context)
 
-    def open(self, query: Input) -> Image | Failure:
-        """Read a query as it will be shown to the backbone."""
+    def open(self, query: Image | Picture | Failure) -> Image | Failure:
+        """A query as it will be shown to the backbone."""
+        if isinstance(query, Failure):
+            return query
         return open_query(query, self.window, self.inspector.view, shots=bool(self.shots))
 
     def results(
@@ -157,8 +166,13 @@ class FittedInspector:
         return tuple(note.format(name) for name in islice(same, 1))
 
 
-def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[Result | Failure]:
-    """Outcomes of queries whose inspectors see alike: encoded as one batch, scored set by set."""
+def inspect_together(
+    queries: Sequence[tuple[FittedInspector, Image | Picture | Failure]], reading: float = 0.0
+) -> list[Result | Failure]:
+    """Outcomes of queries whose inspectors see alike: encoded as one batch, scored set by set.
+
+    reading   seconds that each took to be decoded
+    """
     started = time.perf_counter()
     images = [fitted.open(query) for fitted, query in queries]
     usable = [
@@ -171,7 +185,7 @@ def inspect_together(queries: Sequence[tuple[FittedInspector, Input]]) -> list[R
         return [failure for failure in images if isinstance(failure, Failure)]
     features = usable[0][0].inspector.encode([image for _, image in usable])
     seconds = {
-        "read": (read - started) / len(queries),
+        "read": reading + (read - started) / len(queries),
         "encode": (time.perf_counter() - read) / len(usable),
     }
     results: list[Result] = []

@@ -1,6 +1,6 @@
 """What users hand over: lists of images, the normal shots and the queries."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -10,8 +10,10 @@ import PIL.Image
 import torch
 from numpy.typing import NDArray
 
+from inctrl.decoding import Source, open_image
 from inctrl.errors import UnreadableImage, UsageError
-from inctrl.images import Image, Picture, Source, Window, decode, develop, open_image, shared_window
+from inctrl.frames import Frame, frames
+from inctrl.images import Image, Picture, Window, develop, shared_window
 from inctrl.types import Failure, Features, concatenate
 
 Input: TypeAlias = Source | Picture | Image
@@ -49,17 +51,29 @@ def listed(inputs: Iterable[Input]) -> Iterable[Input]:
     return inputs
 
 
+def opened(inputs: Iterable[Input], frame: Frame) -> Iterator[Image | Picture | Failure]:
+    """The images of all inputs, one at a time; what cannot be read comes as a Failure."""
+    for given in listed(inputs):
+        if isinstance(given, Image | Picture):
+            yield given
+            continue
+        for one in frames(given, frame=frame):
+            yield one if isinstance(one, Picture) else Failure(one.name or "image", str(one))
+
+
 def open_shots(
     normals: Iterable[Input],
     window: Window | None,
     check: Check,
     encode: Encode,
     *,
+    frame: Frame = "all",
     needed: bool = True,
 ) -> Shots:
     """Read and encode the shots one by one, so that hundreds of photographs fit in memory.
 
-    An unusable shot is left out, an equal one counts once. `window` is for images of more than
+    An unusable shot is left out, an equal one counts once; of a file that holds several images each
+    is a shot, or the `frame` that is asked for. `window` is for images of more than
     8 bits (default: from those shots, which therefore wait for each other).
     Raises UsageError where no shot is left, unless none was given and none is `needed`.
     """
@@ -75,10 +89,11 @@ def open_shots(
         else:
             found[image.sha256] = (position, image.bounded(SHOWN), encode([image]))
 
-    for position, normal in enumerate(listed(normals)):
+    for position, entry in enumerate(opened(normals, frame)):
         try:
-            entry = normal if isinstance(normal, Image | Picture) else decode(normal)
-            if isinstance(entry, Picture) and entry.deep:
+            if isinstance(entry, Failure):
+                warnings.append(f"normal image left out: {entry.error}")
+            elif isinstance(entry, Picture) and entry.deep:
                 deep.append((position, entry))
             else:
                 add(position, entry if isinstance(entry, Image) else develop(entry))
@@ -99,29 +114,23 @@ def open_shots(
 
 
 def open_query(
-    query: Input, window: Window | None, check: Check, *, shots: bool = True
+    query: Image | Picture, window: Window | None, check: Check, *, shots: bool = True
 ) -> Image | Failure:
-    """Read a query in the window of the shots, or that given where there are no `shots`.
+    """A query in the window of the shots, or that given where there are no `shots`.
 
     A Failure where it cannot be used.
     """
     try:
-        if isinstance(query, Image):
-            check(query)
-            return query
-        picture = query if isinstance(query, Picture) else decode(query)
-        image = develop(picture, window)
+        image = query if isinstance(query, Image) else develop(query, window)
         check(image)
     except UnreadableImage as error:
-        name = query.name if isinstance(query, Image | Picture) else None
-        name = str(query) if isinstance(query, str | Path) else name
-        return Failure(name=name or "query", error=str(error))
-    if picture.deep == (window is not None):
+        return Failure(query.name, str(error))
+    if isinstance(query, Image) or query.deep == (window is not None):
         return image
     if shots:
-        other = "8 bits" if picture.deep else "more than 8 bits"
+        other = "8 bits" if query.deep else "more than 8 bits"
         return image.noted(f"the shots have {other} a pixel: brightness cannot be compared")
-    if picture.deep:
+    if query.deep:
         return image.noted("its own brightness window; give one for all to compare images")
     return image
 

@@ -28,6 +28,7 @@ from inctrl.backbones.lowrank import lowrank
 from inctrl.backbones.rewired import windowed
 from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
+from inctrl.frames import Frame, frame_of
 from inctrl.images import Image, Window
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
@@ -49,6 +50,7 @@ class Inspector:
     backbone: Backbone
     detector: Detector[Any]
     fit_mode: Fit = "squash"
+    frame: Frame = "all"
     alpha: float = 0.05
     cache: Remembers | None = None
     tally: Tally | None = None
@@ -72,6 +74,7 @@ class Inspector:
         domain: str = "inctrl",
         options: Options | None = None,
         fit: Fit | None = None,
+        frame: Frame = "all",
         alpha: float = 0.05,
         image_size: int | None = None,
         layers: Sequence[str] | None = None,
@@ -87,6 +90,8 @@ class Inspector:
         detector   default: the one that the adapter is for, else the training-free `incontext`;
                    `zeroshot` goes by sentences alone and can be fitted without normal images
         fit        `squash` (the whole image), `crop` (CLIP's centre crop) or `pad`
+        frame      of files that hold several images: `all`, each as one of its own, `first`, or the
+                   number of one, from 1
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
         adapter    name or folder; what it records stands in for arguments not given
         alpha      wanted share of normal images called anomalous, in (0, 0.5]
@@ -103,6 +108,7 @@ class Inspector:
             backbone=_altered(base, built, trained),
             detector=built,
             fit_mode=chosen.fit,
+            frame=frame_of(frame),
             alpha=alpha,
             cache=open_cache(cache),
             batch=batch,
@@ -130,7 +136,9 @@ class Inspector:
     ) -> "FittedInspector":
         """`fit` for an item that is described already; warnings are kept, not logged."""
         needed = self.detector.needs_shots
-        shots = open_shots(normals, window, self.view, self.encode_shots, needed=needed)
+        shots = open_shots(
+            normals, window, self.view, self.encode_shots, frame=self.frame, needed=needed
+        )
         return self.fit_features(shots, item)
 
     def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
@@ -265,6 +273,9 @@ def _altered(backbone: Backbone, detector: Detector[Any], adapter: Adapter | Non
 
 def _refuse_outside(alpha: float, batch: int) -> None:
     if not 0 < alpha <= 0.5:
-        raise UsageError(f"alpha {alpha:g} is not in (0, 0.5]; 0.05 means 1 false alarm in 20")
+        percent = f" (a share: {alpha / 100:g} for {alpha:g} %)" if 1 <= alpha <= 50 else ""
+        raise UsageError(
+            f"alpha {alpha:g} is not in (0, 0.5]{percent}; 0.05 means 1 false alarm in 20"
+        )
     if batch < 1:
         raise UsageError(f"batch {batch} is not a positive number of images")

@@ -18,10 +18,11 @@ import safetensors.torch
 
 from inctrl.adapters.file import open_adapter
 from inctrl.backbones import kind_of
+from inctrl.decoding import open_image
 from inctrl.detectors import detector_entry
 from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
 from inctrl.files.whole import whole_folder, writing
-from inctrl.images import Image, Window, digest, open_image
+from inctrl.images import Image, Window, digest
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector

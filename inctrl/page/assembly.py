@@ -63,7 +63,7 @@ def mount(app: FastAPI) -> None:
     """Gradio at `/`; nothing of it reaches past what the page needs."""
     bench: Workbench = app.state.workbench
     page = build(app)
-    app.router.routes.append(ApiFirst(app.router.routes, private_folder()))
+    app.router.routes.append(ApiFirst(app.router.routes, app.state.routes, private_folder()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         gr.mount_gradio_app(

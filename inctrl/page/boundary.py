@@ -5,13 +5,17 @@ an address. Both are closed before it sees them.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
 from fastapi import HTTPException
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
+
+from inctrl.service import places
+from inctrl.service.http.problems import spoken
 
 FILE = "/gradio_api/file="
 CLOSED = (
@@ -31,8 +35,22 @@ class Foreign(gr.Error):
         super().__init__("this file was not uploaded here; upload it", print_exception=False)
 
 
+class NoFile(gr.Error):
+    """A client sent a text where a file belongs."""
+
+    def __init__(self, name: str, given: str) -> None:
+        super().__init__(
+            f"{name}: got the text {spoken(given[:80])!r}, not a file; upload it first (with "
+            "gradio_client write handle_file(PATH))",
+            print_exception=False,
+        )
+
+
 class Bounded(gr.Blocks):
-    """Blocks whose inputs name no file but uploads, wherever in them a file is named."""
+    """Blocks whose inputs name no file but uploads, wherever in them a file is named.
+
+    One file where several may come is taken as a list of one.
+    """
 
     folder: Path
 
@@ -40,7 +58,20 @@ class Bounded(gr.Blocks):
         self, block_fn: Any, inputs: Any, state: Any, explicit_call: bool = False
     ) -> Any:
         refuse_foreign(inputs, self.folder)
+        inputs = [
+            files_of(block, value) if isinstance(block, gr.File) else value
+            for block, value in zip_longest(block_fn.inputs[: len(inputs)], inputs)
+        ]
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+def files_of(block: gr.File, value: Any) -> Any:
+    """What came for a place of files, as Gradio reads it; NoFile for a text."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            raise NoFile(str(block.label), one)
+    several = block.file_count == "multiple"
+    return [value] if several and isinstance(value, dict) else value
 
 
 def refuse_foreign(inputs: Any, folder: Path) -> None:
@@ -66,11 +97,16 @@ def is_upload(path: str, folder: Path) -> bool:
 class ApiFirst(BaseRoute):
     """Stands between the routes of the API and the page, which would answer everything else.
 
-    A wrong method of a route and an unknown path of the API stay what they are without a page.
+    A wrong method of a route and an unknown path of the API stay what they are without a page, and
+    so does a path of the API that lacks its /v1: it is told, where the page would be shown.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute], folder: Path) -> None:
+    def __init__(
+        self, routes: Sequence[BaseRoute], described: Sequence[Route], folder: Path
+    ) -> None:
+        """`described` are those of the API, one by one, as its description has them."""
         self.routes = tuple(routes)
+        self.described = tuple(described)
         self.folder = folder
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -79,7 +115,7 @@ class ApiFirst(BaseRoute):
         path = scope["path"]
         if path == "/v1" or path.startswith("/v1/") or self._known(scope) or self._closed(path):
             return Match.FULL, {}
-        return Match.NONE, {}
+        return (Match.FULL, {}) if places.moved(self.described, path) else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = self._known(scope)

@@ -6,12 +6,14 @@ from typing import Any
 import gradio as gr
 
 from inctrl.errors import InctrlError, UsageError
-from inctrl.page.events import on, plain
+from inctrl.page.events import on
 from inctrl.page.uploads import read
 from inctrl.service.detection import detect
-from inctrl.service.error_replies import TooLarge
+from inctrl.service.error_replies import FIXES, TooLarge
+from inctrl.service.http.problems import spoken
 from inctrl.service.inspectors import Choice
-from inctrl.service.workbench import Asked, Upload, Workbench
+from inctrl.service.uploads import Upload
+from inctrl.service.workbench import Asked, Workbench
 
 
 def offer_inspection(bench: Workbench) -> None:
@@ -25,13 +27,18 @@ def offer_inspection(bench: Workbench) -> None:
         button = gr.Button()
 
     async def inspect(
-        shots: list[str] | None, queries: list[str] | None, set: str | None, item: str | None
+        shots: list[str] | None = None,
+        queries: list[str] | None = None,
+        set: str | None = None,
+        item: str | None = None,
     ) -> dict[str, Any]:
-        """Score queries against normal images, or against a registered set."""
+        """Score queries against normal images (shots), or against a registered set: give one."""
         try:
             return await _detected(bench, shots, queries, set, item)
         except InctrlError as error:
-            raise gr.Error(plain(str(error)), print_exception=False) from None
+            # Programs are told in plain words: nothing of it is shown as HTML.
+            said = f"{error}; {FIXES[error.fix]}" if error.fix else str(error)
+            raise gr.Error(spoken(said), print_exception=False) from None
 
     inputs = [shots, queries, reference, item]
     on(button.click, inspect, inputs, [answer], api_name="inspect", api_visibility="public")
@@ -45,7 +52,7 @@ async def _detected(
     item: str | None,
 ) -> dict[str, Any]:
     if not queries:
-        raise UsageError("no query was sent")
+        raise UsageError("no query was sent; give 'queries' one file or several")
     asked = Asked(reference or None, await _read(bench, shots), item or "object", Choice())
     sent = await _read(bench, queries)
     with bench.admission.admit(bench.settings.limits.longest_deadline) as ticket:

@@ -130,4 +130,5 @@ def _of_set(found: Inspection | None) -> str:
 async def _query(found: Inspection | None, chosen: int) -> Any:
     if found is None or not 0 <= chosen < len(found.queries):
         raise UsageError("inspect an image first")
-    return await read([found.queries[chosen].path])
+    query = found.queries[chosen]
+    return [replace(upload, frame=query.frame) for upload in await read([query.path])]

@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from inctrl.decoding import SUFFIXES
 from inctrl.detectors import DETECTORS, detector_entry
-from inctrl.images import SUFFIXES
 from inctrl.page.events import choices, html, number_of, on, picks, shows_errors
 from inctrl.page.html import render
 from inctrl.page.jobviews import adapters

@@ -18,6 +18,7 @@ from inctrl.reporting.overlay import layer
 from inctrl.reporting.pictures import SHOT, pictures
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo, row
 from inctrl.service.detection import answer
+from inctrl.service.uploads import Outcome
 from inctrl.service.workbench import Asked, Prepared, Workbench
 from inctrl.types import Failure, Result
 
@@ -47,7 +48,7 @@ class Inspection:
 
     rows       in the order of the queries
     views      of each row the pictures at a size to look at; None where it could not be read
-    queries    the queries as they were added
+    queries    of each row the file that was added, and which image of it
     shots      the normal images, where they were no registered set
     reference  NAME@VERSION of the set
     refused    normal images that were left out, and why
@@ -87,21 +88,31 @@ async def inspect(
     uploads = await read(one.path for one in queries)
     with bench.admission.admit(bench.settings.limits.longest_deadline) as ticket:
         found = await answer(bench, asked, uploads, ticket, drawn)
-    prepared, outcomes = found.prepared, found.outcomes
+    prepared, values = found.prepared, [one.value for one in found.outcomes]
     version = prepared.version
     return Inspection(
         info=run_info(prepared.fitted, found.preparing),
         rows=tuple(
-            FailedRow(i, one.name, one.error) if isinstance(one, Failure) else one[0]
-            for i, one in enumerate(outcomes)
+            FailedRow(i, one.name, one.error)
+            if isinstance(one, Failure)
+            else replace(one[0], number=i)
+            for i, one in enumerate(values)
         ),
-        views=tuple(None if isinstance(one, Failure) else one[1] for one in outcomes),
-        queries=tuple(queries),
+        views=tuple(None if isinstance(one, Failure) else one[1] for one in values),
+        queries=tuple(_which(queries[one.index], one) for one in found.outcomes),
         shots=tuple(shots),
         reference=f"{version.name}@{version.version}" if version else None,
         refused=tuple(one.error for one in prepared.refused),
         seconds=found.inspecting,
     )
+
+
+def _which(file: Added, one: Outcome[tuple[Row, View]]) -> Added:
+    """The file of a row and, where it holds several images, which of them the row is of."""
+    if one.frame is None:
+        return file
+    shown = None if isinstance(one.value, Failure) else one.value[0].pictures
+    return replace(file, frame=one.frame, picture=shown.original if shown else "")
 
 
 def drawn(index: int, result: Result, prepared: Prepared, _: str | None) -> tuple[Row, View]:

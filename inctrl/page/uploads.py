@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inctrl.errors import UnreadableImage, UsageError
+from inctrl.frames import Frame
 from inctrl.images import Picture, develop
 from inctrl.reporting.pictures import thumbnail
 from inctrl.service.error_replies import TooLarge
-from inctrl.service.workbench import Upload, Workbench
+from inctrl.service.uploads import Upload
+from inctrl.service.workbench import Workbench
 
 AT_ONCE = 2
 """Images that are decoded to be shown; the service has as many decoders."""
@@ -19,11 +21,17 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "demos" / "images"
 
 @dataclass(frozen=True)
 class Added:
-    """A file on the page; `picture` is a data URI, empty where `error` says why there is none."""
+    """A file on the page; `picture` is a data URI, empty where `error` says why there is none.
+
+    frames   how many images it holds
+    frame    which of them are meant
+    """
 
     path: Path
     picture: str
     error: str
+    frames: int = 1
+    frame: Frame = "all"
 
     @property
     def name(self) -> str:
@@ -37,11 +45,12 @@ async def added(bench: Workbench, paths: Iterable[Path]) -> tuple[Added, ...]:
     async def one(path: Path) -> Added:
         async with turns:
             (upload,) = await read([path])
-            pictures, refused = await bench.pictures([upload])
+            pictures, refused = await bench.pictures([replace(upload, frame="first")])
             if refused:
                 return Added(path, "", refused[0].error)
             try:
-                return Added(path, await asyncio.to_thread(_small, pictures[0]), "")
+                small = await asyncio.to_thread(_small, pictures[0])
+                return Added(path, small, "", pictures[0].frames)
             except UnreadableImage as error:
                 return Added(path, "", str(error))
 

@@ -5,7 +5,8 @@ import math
 from dataclasses import dataclass
 
 from inctrl.errors import Conflict, UnreadableImage
-from inctrl.service.workbench import Upload, Workbench
+from inctrl.service.uploads import Upload
+from inctrl.service.workbench import Workbench
 from inctrl.store import KeptShots, SetVersion
 from inctrl.types import Failure
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import torch
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from inctrl.inspection.registered import prune_features
@@ -83,6 +84,8 @@ def build(settings: Settings) -> FastAPI:
     app.state.drain, app.state.limits, app.state.loaded = drain, limits, False
     app.state.give_up = lambda error: logger.error("the model cannot be loaded: %s", error)
     add_handlers(app)
+    described = [one for one in app.router.routes if isinstance(one, Route)]
+    app.state.routes = [*described, *(one for room in ROUTERS for one in room.router.routes)]
     for room in ROUTERS:
         app.include_router(room.router)
     describe(app)

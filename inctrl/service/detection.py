@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from inctrl.errors import UnreadableImage
+from inctrl.errors import UnreadableImage, UsageError
 from inctrl.files.plain import plain
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Ticket
@@ -24,7 +24,8 @@ from inctrl.service.detection_schemas import (
 )
 from inctrl.service.engine import Expired
 from inctrl.service.error_replies import TooLarge
-from inctrl.service.workbench import Asked, Prepared, Upload, Workbench
+from inctrl.service.uploads import Outcome, Upload
+from inctrl.service.workbench import Asked, Prepared, Workbench
 from inctrl.store import ScoreRecord
 from inctrl.types import Failure, Result
 
@@ -67,7 +68,7 @@ class Answered(Generic[T]):
     """What queries were compared with, what was made of each, and how long both took."""
 
     prepared: Prepared
-    outcomes: list[T | Failure]
+    outcomes: list[Outcome[T]]
     preparing: float
     inspecting: float
 
@@ -134,8 +135,8 @@ async def detect(
         limit=about.limit,
         model=about.model,
         results=[
-            unreadable(index, outcome) if isinstance(outcome, Failure) else outcome
-            for index, outcome in enumerate(found.outcomes)
+            unreadable(one.index, one.value) if isinstance(one.value, Failure) else one.value
+            for one in found.outcomes
         ],
     )
 
@@ -151,7 +152,10 @@ async def draw(
         fitted = prepared.fitted
         return scored(index, result, fitted, None, None), map_file(result, fitted, format)
 
-    outcome = (await answer(bench, asked, [query], ticket, drawn, keep=False)).outcomes[0]
+    found = (await answer(bench, asked, [query], ticket, drawn, keep=False)).outcomes
+    if len(found) > 1:
+        raise UsageError(f"{query.name!r} holds several images; say which with frame")
+    outcome = found[0].value
     if isinstance(outcome, Failure):
         raise UnreadableImage(outcome.error)
     return outcome

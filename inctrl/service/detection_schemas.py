@@ -40,8 +40,9 @@ class EvidenceReply(Schema):
 class Scored(Schema):
     """The answer for one query.
 
-    `id` names it in the score history (null where none is kept). `map` is base64 of the format
-    that was asked for.
+    `index` is that of its file among those sent: one that holds several images has an answer for
+    each, named FILE#1, FILE#2. `id` names it in the score history (null where none is kept). `map`
+    is base64 of the format that was asked for.
     """
 
     index: int

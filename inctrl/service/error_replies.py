@@ -3,16 +3,16 @@
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
 
 from inctrl import errors
+from inctrl.service import places
 from inctrl.service.engine import Expired
+from inctrl.service.faults import message
 from inctrl.service.http.problems import problem
 from inctrl.store import InFlight, KeyReused
 
@@ -63,7 +63,6 @@ FIXES: Mapping[errors.Fix, str] = {
     "overwrite": "choose another file",
 }
 """What somebody who sends requests can do about an error."""
-METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 CODES = {
     400: "bad_request",
     404: "not_found",
@@ -96,18 +95,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = [
-            {"field": ".".join(str(part) for part in one["loc"]), "message": _message(one)}
-            for one in error.errors()
-        ]
-        detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
-        # Where a whole object is at fault, each value of it fits, but not with the others.
-        at_odds = all(
-            one["type"] == "value_error" and isinstance(one["input"], dict)
-            for one in error.errors()
-        )
-        code = "unusable_request" if at_odds else "invalid_request"
-        return problem(422, code, detail or "not valid", errors=found)
+        return _invalid(error)
 
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> Response:
@@ -117,11 +105,18 @@ def add_handlers(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, errors.InctrlError):
             return refusal(error.__cause__)
+        if isinstance(error.__cause__, RequestValidationError):
+            return _invalid(error.__cause__)
         code = CODES.get(error.status_code, "refused")
-        headers = dict(error.headers or {})
+        headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(_methods(request))
-        return problem(error.status_code, code, str(error.detail), headers=headers)
+            allowed = ", ".join(places.methods(request.app.state.routes, request.url.path))
+            headers["Allow"], detail = allowed, f"this address takes {allowed}"
+        if error.status_code == 404:
+            near = places.meant(request.app.state.routes, request.url.path)
+            hint = f"did you mean {near}?" if near else "GET /v1/openapi.json lists all there is"
+            detail = f"there is nothing at this address; {hint}"
+        return problem(error.status_code, code, detail, headers=headers)
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> Response:
@@ -129,20 +124,15 @@ def add_handlers(app: FastAPI) -> None:
         return problem(500, "bug", "the service failed; its log says why")
 
 
-def _message(found: Mapping[str, Any]) -> str:
-    """What is wrong with a field, in pydantic's words where there are none better."""
-    given = found.get("input")
-    unfit = found["type"] == "string_pattern_mismatch" and found["loc"][-1] in ("set", "name")
-    if unfit and isinstance(given, str) and "@" in given:
-        return "name the set as NAME, without @VERSION"
-    return str(found["msg"])
-
-
-def _methods(request: Request) -> list[str]:
-    """What may be done with a path; the route that refused knows of its own methods only."""
-
-    def takes(method: str) -> bool:
-        asked = {**request.scope, "method": method}
-        return any(route.matches(asked)[0] is Match.FULL for route in request.app.router.routes)
-
-    return [method for method in METHODS if takes(method)]
+def _invalid(error: RequestValidationError) -> Response:
+    """The reply that tells of every field that does not fit."""
+    faults = [(one, message(one)) for one in error.errors()]
+    found = [{"field": ".".join(map(str, one["loc"])), "message": words} for one, words in faults]
+    told = [(one["loc"][1:] or one["loc"], words) for one, words in faults[:3]]
+    detail = "; ".join(f"{'.'.join(map(str, where))}: {words}" for where, words in told)
+    # Where a whole object is at fault, each value of it fits, but not with the others.
+    at_odds = all(
+        one["type"] == "value_error" and isinstance(one["input"], dict) for one, _ in faults
+    )
+    code = "unusable_request" if at_odds else "invalid_request"
+    return problem(422, code, detail or "not valid", errors=found)

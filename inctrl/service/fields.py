@@ -1,6 +1,6 @@
 """What the fields of forms, queries, paths and jobs may hold, whoever reads them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -17,5 +17,7 @@ Adapter = Annotated[
 ]
 Alpha = Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)]
 """The wanted share of false alarms."""
+FrameField = Annotated[int, Field(ge=1)] | Literal["all", "first"]
+"""Which images of a file that holds several: each as one of its own, or one of them."""
 VersionNumber = Annotated[int, Field(ge=1, le=999_999_999)]
 PageSize = Annotated[int, Field(ge=1, le=200)]

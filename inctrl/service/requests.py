@@ -12,13 +12,15 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from inctrl.errors import UsageError
+from inctrl.frames import Frame
 from inctrl.service.admission import Ticket
 from inctrl.service.error_replies import ClientGone, TooLarge
-from inctrl.service.fields import Alpha
+from inctrl.service.fields import Alpha, FrameField
 from inctrl.service.http.forms import one_line
 from inctrl.service.http.limits import Limits
 from inctrl.service.inspectors import Choice
-from inctrl.service.workbench import Upload, Workbench
+from inctrl.service.uploads import Upload
+from inctrl.service.workbench import Workbench
 from inctrl.store import Reply
 
 T = TypeVar("T")
@@ -56,14 +58,21 @@ Files = Annotated[list[UploadFile], File(min_length=1)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=KEY_LENGTH)]
 
 
-async def uploads(files: Sequence[UploadFile], limits: Limits) -> list[Upload]:
+Which = Annotated[
+    FrameField, Form(description="of files that hold several images: all, first, or which")
+]
+
+
+async def uploads(
+    files: Sequence[UploadFile], limits: Limits, frame: Frame = "all"
+) -> list[Upload]:
     """The files of a form; TooLarge where they are too many."""
     if len(files) > limits.images:
         raise TooLarge(f"{len(files)} images were sent; the most at once is {limits.images}")
     read = []
     for file in files:
         name = one_line(file.filename or "image")
-        read.append(Upload(name, await file.read()))
+        read.append(Upload(name, await file.read(), frame))
         await file.close()  # else every image is in memory twice until the reply
     return read
 
@@ -152,7 +161,7 @@ def json_response(reply: BaseModel, status: int = 200, **headers: str) -> Respon
 
 def contents(sent: Sequence[Upload]) -> list[str]:
     """What stands for files in `once`."""
-    return [f"{one.name} {hashlib.sha256(one.data).hexdigest()}" for one in sent]
+    return [f"{one.name} {one.frame} {hashlib.sha256(one.data).hexdigest()}" for one in sent]
 
 
 def deadline_of(headers: Headers, limits: Limits) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,9 +15,10 @@ from inctrl.service.engine import Engine
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.housekeeping import Verifier
 from inctrl.service.inspectors import Choice, Inspectors
-from inctrl.service.sandbox.decoding import Decoders
+from inctrl.service.sandbox.decoding import Decoded, Decoders
 from inctrl.service.sandbox.importing import Importer
 from inctrl.service.settings import Settings
+from inctrl.service.uploads import Outcome, Upload, every_image, failures
 from inctrl.store import KeptShots, SetVersion, Store, parse_reference
 from inctrl.types import Failure, Result
 
@@ -30,14 +31,6 @@ ASIDE = 2
 """Images for anything but an answer that are in memory at once, over all requests."""
 SENT_ALONG = 2
 """Shots that come with a request may have so many times the pixels of the largest image."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file as it came."""
-
-    name: str
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -85,11 +78,12 @@ class Workbench:
         self.admission = Admission(settings.limits.queue, lambda: engine.pace)
         self._places = asyncio.Semaphore(BATCHES * settings.batch)
         self._large = asyncio.Lock()
+        self._most = settings.limits.images
         self._aside = asyncio.Semaphore(ASIDE)
         self._sent_along = asyncio.Semaphore(BATCHES)
 
     async def pictures(
-        self, uploads: Iterable[Upload]
+        self, uploads: Sequence[Upload]
     ) -> tuple[tuple[Picture, ...], tuple[Failure, ...]]:
         """Decoded images in their order, and what cannot be read.
 
@@ -97,12 +91,9 @@ class Workbench:
         """
         most, pixels = SENT_ALONG * self.settings.limits.pixels, 0
 
-        async def one(upload: Upload) -> Picture | Failure:
+        async def one(_: int, upload: Upload) -> tuple[Picture, int]:
             nonlocal pixels
-            try:
-                picture = (await self.decoders.decode(upload.data, upload.name)).picture
-            except UnreadableImage as error:
-                return Failure(upload.name, str(error))
+            picture = (await self._decoded(upload)).picture
             height, width = picture.pixels.shape[:2]
             pixels += height * width
             if pixels > most:
@@ -110,24 +101,23 @@ class Workbench:
                     f"the images have more than {most / 1e6:g} megapixels together; send fewer or "
                     "smaller ones, or make them a set first and name it"
                 )
-            return picture
+            return picture, picture.frames
 
-        outcomes = await gathered(map(one, uploads))
-        return tuple(one for one in outcomes if isinstance(one, Picture)), _failures(outcomes)
+        outcomes = await every_image(uploads, one, self._most)
+        found = tuple(one.value for one in outcomes if isinstance(one.value, Picture))
+        return found, failures(outcomes)
 
     async def normals(self, uploads: Sequence[Upload]) -> tuple[KeptShots, tuple[Failure, ...]]:
         """Images for a set, kept one by one; UsageError where none can be used."""
 
-        async def one(upload: Upload) -> KeptShots | Failure:
-            try:
-                async with self._aside, self.decoded(upload) as (picture, _):
-                    return await asyncio.to_thread(self.store.sets.keep, [picture])
-            except UnreadableImage as error:
-                return Failure(upload.name, str(error))
+        async def one(_: int, upload: Upload) -> tuple[KeptShots, int]:
+            async with self._aside, self.decoded(upload) as (picture, _seconds):
+                kept = await asyncio.to_thread(self.store.sets.keep, [picture])
+                return kept, picture.frames
 
-        outcomes = await gathered(map(one, uploads))
-        refused = _failures(outcomes)
-        kept = KeptShots.joined(one for one in outcomes if isinstance(one, KeptShots))
+        outcomes = await every_image(uploads, one, self._most)
+        refused = failures(outcomes)
+        kept = KeptShots.joined(one.value for one in outcomes if isinstance(one.value, KeptShots))
         if not kept.shots:
             raise _unusable(refused)
         return kept, refused
@@ -180,29 +170,29 @@ class Workbench:
         answer: Callable[[int, Result], T],
         *,
         quick: bool = False,
-    ) -> list[T | Failure]:
+    ) -> list[Outcome[T]]:
         """What `answer` makes of each result, in order; images and maps are let go as it returns.
 
         `answer` runs on another thread than the event loop's, unless it is quick.
         """
 
-        async def one(index: int, upload: Upload) -> T | Failure:
+        async def one(index: int, upload: Upload) -> tuple[T | Failure, int]:
             try:
                 async with self.decoded(upload) as (picture, seconds):
                     result = await self.engine.inspect(fitted, picture, ticket.deadline)
                     if isinstance(result, Failure):
-                        return result
+                        return result, picture.frames
                     result = replace(result, timing={"decode": seconds, **result.timing})
                     self._answered(result.verdict, result.timing)
                     if quick:
-                        return answer(index, result)
-                    return await asyncio.to_thread(answer, index, result)
-            except UnreadableImage as error:
-                return Failure(upload.name, str(error))
+                        return answer(index, result), picture.frames
+                    return await asyncio.to_thread(answer, index, result), picture.frames
             finally:
                 ticket.done()
 
-        return await gathered(one(index, upload) for index, upload in enumerate(queries))
+        return await every_image(
+            queries, one, self._most, lambda more: ticket.grow(ticket.images + more)
+        )
 
     async def version(self, reference: str) -> SetVersion:
         """A version by NAME or NAME@N; NotStored where there is none."""
@@ -228,11 +218,23 @@ class Workbench:
         """
         async with self._places:
             started = time.perf_counter()
-            picture = (await self.decoders.decode(upload.data, upload.name)).picture
+            picture = (await self._decoded(upload)).picture
             seconds = time.perf_counter() - started
             alone = self._large if picture.pixels.size > LARGE else contextlib.nullcontext()
             async with alone:
                 yield picture, seconds
+
+    async def _decoded(self, upload: Upload) -> Decoded:
+        """One image of a file; UnreadableImage where it holds several and none was named."""
+        number = None if upload.frame == "first" else upload.frame
+        found = await self.decoders.decode(
+            upload.data, upload.name, 1 if number == "all" else number
+        )
+        if number == "all" and found.picture.frames > 1:
+            raise UnreadableImage(
+                f"{upload.name!r} holds {found.picture.frames} images; say which with frame"
+            )
+        return found
 
     def _ready(self, reference: str, choice: Choice) -> tuple[SetVersion, FittedInspector | None]:
         """A version, and what is in memory of it: one look at the store, on one thread."""
@@ -244,21 +246,6 @@ class Workbench:
         return await self.engine.call(lambda: self.inspectors.registered(version, choice), deadline)
 
 
-def _failures(outcomes: Iterable[object]) -> tuple[Failure, ...]:
-    return tuple(one for one in outcomes if isinstance(one, Failure))
-
-
 def _unusable(refused: Sequence[Failure]) -> UsageError:
     reason = refused[0].error if refused else "no file came"
     return UsageError(f"no normal image can be used ({reason})")
-
-
-async def gathered(work: Iterable[Awaitable[T]]) -> list[T]:
-    """All results in order; where one fails, or the caller goes away, the others are dropped."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        raise

@@ -179,7 +179,7 @@ def _insert(db: sqlite3.Connection, row: FeedbackRow) -> None:
 
 def _refuse_absent(db: sqlite3.Connection, name: str) -> None:
     if not has_set(db, name):
-        raise no_set(name)
+        raise no_set(db, name)
 
 
 def _get(db: sqlite3.Connection, id: str) -> FeedbackRow:

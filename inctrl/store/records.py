@@ -76,7 +76,7 @@ def read_record(db: sqlite3.Connection, name: str) -> SetRecord:
     """NotStored where there is no such set."""
     found = db.execute("SELECT item, created, changed FROM sets WHERE name = ?", (name,)).fetchone()
     if found is None:
-        raise no_set(name)
+        raise no_set(db, name)
     versions = db.execute(
         "SELECT version, created, note, origin, digest FROM versions WHERE set_name = ? "
         "ORDER BY version",

@@ -179,7 +179,7 @@ class NormalSets:
         """
         with self._database.transaction() as db:
             if not db.execute("DELETE FROM sets WHERE name = ?", (parse_name(name),)).rowcount:
-                raise no_set(name)
+                raise no_set(db, name)
 
     def pictures(self, version: SetVersion) -> list[Picture]:
         """The shots decoded; InvalidFile, naming the first that is damaged."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inctrl.decoding import decode
 from inctrl.errors import Busy, InvalidFile, UnreadableImage
-from inctrl.images import Picture, decode, stored_bytes, stored_digest
+from inctrl.images import Picture, stored_bytes, stored_digest
 from inctrl.store.blobs import Blobs
 from inctrl.store.names import ImageName, Number, Sha256, image_name
 

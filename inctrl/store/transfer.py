@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from inctrl.decoding import MAX_PIXELS, decode
 from inctrl.errors import Conflict, InvalidFile, OutputError, UnreadableImage
 from inctrl.files.whole import whole_file
-from inctrl.images import MAX_PIXELS, decode, stored_digest
+from inctrl.images import stored_digest
 from inctrl.store import manifest as manifests
 from inctrl.store.archive import Archive, write_archive
 from inctrl.store.manifest import Manifest

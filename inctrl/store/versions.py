@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inctrl.errors import NotStored, UsageError
+from inctrl.registry import meant
 from inctrl.store.database import insert, now
 from inctrl.store.names import Note, Number, Sha256, Time
 from inctrl.store.shots import Shot, ShotRecord
@@ -107,14 +108,15 @@ def has_set(db: sqlite3.Connection, name: str) -> bool:
     return db.execute("SELECT 1 FROM sets WHERE name = ?", (name,)).fetchone() is not None
 
 
-def no_set(name: str) -> NotStored:
-    return NotStored(f"there is no set {name!r}; list the sets to see their names")
+def no_set(db: sqlite3.Connection, name: str) -> NotStored:
+    near = meant(name, (known for (known,) in db.execute("SELECT name FROM sets")))
+    return NotStored(f"there is no set {name!r}{near or '; list the sets to see their names'}")
 
 
 def read_version(db: sqlite3.Connection, name: str, version: int | None) -> SetVersion:
     found = db.execute("SELECT item, latest FROM sets WHERE name = ?", (name,)).fetchone()
     if found is None:
-        raise no_set(name)
+        raise no_set(db, name)
     item, latest = found
     number = latest if version is None else version
     row = db.execute(
@@ -136,7 +138,7 @@ def read_summaries(
 ) -> tuple[VersionSummary, ...]:
     """Versions of a set, the newest first, from the one below `before` on."""
     if not has_set(db, name):
-        raise no_set(name)
+        raise no_set(db, name)
     rows = db.execute(
         "SELECT version, created, note, origin, digest, (SELECT count(*) FROM shots "
         "WHERE shots.set_name = versions.set_name AND added <= version "

@@ -20,8 +20,9 @@ from inctrl.data.categories import Category, Sample
 from inctrl.data.defects import damage_any
 from inctrl.data.masks import read_mask, says_nothing
 from inctrl.data.stored import Stored
+from inctrl.decoding import open_image
 from inctrl.errors import MissingData, UnreadableImage, UsageError
-from inctrl.images import Image, Window, open_image
+from inctrl.images import Image, Window
 from inctrl.inspection.inspector import Inspector
 from inctrl.maths.geometry import View
 from inctrl.maths.neighbours import unit

@@ -20,8 +20,8 @@ from inctrl.adapters.lora import Lora, LoraShape
 from inctrl.backbones import load_backbone
 from inctrl.backbones.lowrank import lowrank, targets_of, tunable
 from inctrl.cli.main import run
+from inctrl.decoding import open_image
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
-from inctrl.images import open_image
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import load_context, save_context
 from inctrl.types import Features

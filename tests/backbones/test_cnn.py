@@ -10,8 +10,8 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 
 from inctrl.backbones import load_backbone
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingModel, UsageError
-from inctrl.images import open_image
 
 ARCHITECTURE = "test_resnet"
 

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from inctrl.backbones.cache import DEFAULT_LIMIT, FeatureCache, open_cache
 from inctrl.backbones.features import Tally, encode
+from inctrl.decoding import open_image
 from inctrl.errors import UsageError
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 from inctrl.preprocessing import Preprocessing
 from inctrl.types import Features, concatenate
 

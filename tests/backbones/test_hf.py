@@ -17,8 +17,8 @@ from torch import Tensor
 
 from inctrl.backbones import load_backbone
 from inctrl.backbones.hf import HfBackbone
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingModel, UsageError
-from inctrl.images import open_image
 
 SENTENCES = ["a cable", "a damaged cable of the best kind there is on all the earth", "cable"]
 CROP = {"size": {"shortest_edge": 37}, "crop_size": {"height": 32, "width": 32}}

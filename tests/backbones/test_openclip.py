@@ -18,8 +18,8 @@ from torch import Tensor
 from inctrl.backbones import load_backbone, openclip_source
 from inctrl.backbones.openclip import OpenClipBackbone
 from inctrl.backbones.weights import default_blocks
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingModel, UsageError
-from inctrl.images import open_image
 
 MODEL = "inctrl-test-vit"
 CONFIG: dict[str, Any] = {

@@ -22,10 +22,10 @@ from inctrl.backbones.tiny.joint import MEANING, STATE_GAIN, JointSpace
 from inctrl.backbones.tiny.text import CONFIG, PREFIX, TOKENIZER, WEIGHTS, TextTower
 from inctrl.backbones.tiny.tower import load_tower
 from inctrl.data.defects import damage
+from inctrl.decoding import open_image
 from inctrl.detectors import build_detector
 from inctrl.errors import InvalidFile, MissingModel, UsageError
 from inctrl.files.tensors import read_part
-from inctrl.images import open_image
 from inctrl.inspection.inspector import Inspector
 from inctrl.maths.statistics import image_statistics
 from inctrl.prompting import load_bank, prototypes

@@ -7,8 +7,8 @@ from torch.nn.functional import normalize
 
 from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.tiny import LAYERS, load_tower, tower
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, UsageError
-from inctrl.images import open_image
 
 
 @pytest.fixture(scope="module")

@@ -319,7 +319,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
         "from inctrl.cli.main import main\n"
         # A shell starts jobs in the background with this signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "def stop(queries):\n"
+        "def stop(*_):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
         "inctrl.inspection.fitted.inspect_together = stop\n"
         "main(sys.argv[1:])"
@@ -335,7 +335,7 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
 STOPPED = (
     "import os, signal, sys, time, inctrl.inspection.fitted\n"
     "from inctrl.cli.main import main\n"
-    "def stop(queries):\n"
+    "def stop(*_):\n"
     "    {then}\n"
     "inctrl.inspection.fitted.inspect_together = stop\n"
     "main(sys.argv[1:])"

@@ -19,10 +19,11 @@ from labelled import entrant, picture, plan_of, save, write_adapter, write_set
 
 from inctrl.cli.evaluate_output import FEWER, Watch, audit_line, summary
 from inctrl.cli.main import run
+from inctrl.decoding import decode
 from inctrl.detectors.incontext import InContext
 from inctrl.errors import UsageError
 from inctrl.evaluation.audit import Finding
-from inctrl.images import decode, stored_digest
+from inctrl.images import stored_digest
 from inctrl.types import Prediction
 
 logger = logging.getLogger("inctrl")

@@ -48,9 +48,63 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
 def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     both = ["detect", "x.png", "--normal", "a.png", "--context", "b"]
     for arguments in ([], ["detect"], both, ["frobnicate"]):
-        with pytest.raises(SystemExit, match="2"):
-            run(arguments)
-        assert "usage: inctrl" in capsys.readouterr().err
+        assert run(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("inctrl: ")
+        assert error.count("\n") == 1
+
+
+DETECT = ["detect", "q.png", "--normal", "n"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["detct"], "unknown command 'detct'; did you mean 'detect'?"),
+        (["Detect", "q.png"], "unknown command 'Detect'; did you mean 'detect'?"),
+        (["sets", "lst"], "unknown action 'lst'; did you mean 'list'?"),
+        (["train", "regd", "--data", "x"], "unknown method 'regd'; did you mean 'regad'?"),
+        (
+            [*DETECT, "--detecter", "padim"],
+            "unknown option '--detecter'; did you mean '--detector'",
+        ),
+        (
+            [*DETECT, "--image_size=64"],
+            "unknown option '--image_size'; did you mean '--image-size'",
+        ),
+        ([*DETECT, "--norm"], "unknown option '--norm'; did you mean '--normal'"),
+        (["detect", "q.png", "-normal", "n"], "'-normal'; did you mean '--normal'"),
+        (["detect", "q.png", "--norml", "n"], "unknown option '--norml'; did you mean '--normal'"),
+        (["train", "--dta", "x", "--name", "y"], "unknown option '--dta'; did you mean '--data'"),
+        (["--store", "x", "sets", "list"], "options of a command stand behind it"),
+        (["detect", "q.png", "\u2014normal", "n"], "write --normal"),
+        ([*DETECT, "--fit", "squsah"], "unknown --fit 'squsah'; did you mean 'squash'?"),
+        ([*DETECT, "--alpha", "0,05"], "write a point: 0.05"),
+        ([*DETECT, "--batch", "many"], "invalid int value: 'many'"),
+        (["doctor", "twice"], "'twice' is one word more than `inctrl doctor` takes"),
+        ([*DETECT, "--detector", "patchcor"], "did you mean 'patchcore'?"),
+        ([*DETECT, "--detector", "PaDiM"], "did you mean 'padim'?"),
+        ([*DETECT, "-o", "topshare=0.1"], "did you mean 'top_share'?"),
+        ([*DETECT, "--backbone", "tyni"], "did you mean 'tiny'?"),
+        ([*DETECT, "--domain", "industral"], "did you mean 'industrial'?"),
+        ([*DETECT, "--alpha", "5"], "0.05 for 5 %"),
+        (["detectors", "spde"], "did you mean 'spade'?"),
+        (["data", "mvtc:x"], "did you mean 'mvtec'?"),
+        (["data", "mvtc"], "did you mean 'mvtec'?"),
+        (["adapters", "show", "ofical"], "unknown adapter 'ofical'"),
+        (["evaluate", "--data", "x", "--only"], "expected at least one argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_one_line_with_the_word_that_was_meant(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = IMAGES / "normal"
+    place = {"q.png": str(IMAGES / "query" / "hole.png"), "n": str(images)}
+    assert run([place.get(word, word) for word in arguments]) in (2, 5)
+    error = capsys.readouterr().err
+    assert says in error
+    assert (error.count("\n"), error.startswith("inctrl: ")) == (1, True)
 
 
 def test_a_bug_is_one_line_and_a_traceback_only_on_request(
@@ -175,7 +229,7 @@ def test_a_wrong_value_in_the_environment_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("INCTRL_BATCH", "many")
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(UsageError, match="--batch: invalid int value"):
         settings(["detect", "q.png", "--normal", "n"])
 
 

@@ -109,7 +109,7 @@ def test_more_sets_than_a_page_are_all_listed(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_store(tmp_path / "store") as store:
-        from inctrl.images import decode
+        from inctrl.decoding import decode
 
         picture = decode(images / "1.png")
         for i in range(60):
@@ -124,7 +124,7 @@ def test_a_version_is_shown_with_what_was_said_of_it(
     run("add", "bottle", images / "1.png", "--item", "cap", "--note", "line 4")
     run("add", "bottle", images / "2.png")
     with open_store(tmp_path / "store") as store:
-        from inctrl.images import decode
+        from inctrl.decoding import decode
 
         defect = store.feedback.confirm("bottle", decode(images / "3.png"))
         alarm = store.feedback.record("bottle", "0" * 64, 1, 2)

@@ -17,7 +17,7 @@ import torch
 from inctrl.adapters import file
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.cli.main import run
-from inctrl.images import open_image
+from inctrl.decoding import open_image
 from inctrl.inspection.inspector import Inspector
 
 SMALL = ("--image-size", "96", "--batch", "8", "--quiet")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from awkward import stack
 from trees import picture
 
 from inctrl.data.stored import Record, Stored, contents
@@ -61,3 +62,16 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for part in (None, Box(0, 0, 4, 4)):
         with pytest.raises(UnreadableImage, match="absent"):
             Stored(tmp_path / "absent.png", part).decode()
+
+
+def test_of_a_file_that_holds_several_images_the_first_counts_and_that_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "several.tif"
+    path.write_bytes(stack(PIXELS, 255 - PIXELS))
+    stored = Stored(path)
+    for _ in range(2):
+        np.testing.assert_array_equal(stored.open().rgb, PIXELS)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{str(path)!r} holds 2 images: the first alone is used; split it"
+    ]

@@ -16,10 +16,11 @@ from fakes import FakeBackbone
 import inctrl
 from inctrl.backbones import pixels
 from inctrl.backbones.pixels import PixelBackbone
+from inctrl.decoding import open_image
 from inctrl.detectors import build_detector, detector_entry
 from inctrl.detectors.anomalib import MODELS, Anomalib, AnomalibOptions, make
 from inctrl.errors import ContextMismatch, MissingModel, UsageError
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 from inctrl.types import Features, Item
 
 ITEM = Item("thing")

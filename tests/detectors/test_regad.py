@@ -11,10 +11,10 @@ from fakes import FakeBackbone
 
 from inctrl.adapters import file
 from inctrl.cli.main import run
+from inctrl.decoding import open_image
 from inctrl.detectors.padim import PaDiM, PaDiMOptions
 from inctrl.detectors.regad import RegAD, RegADOptions
 from inctrl.errors import ContextMismatch, UsageError
-from inctrl.images import open_image
 from inctrl.inspection.inspector import Inspector
 from inctrl.types import Features, Item
 

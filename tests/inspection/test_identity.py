@@ -10,10 +10,10 @@ import pytest
 from fakes import FakeBackbone
 
 from inctrl.adapters.prompt_context import PromptContext
+from inctrl.decoding import decode
 from inctrl.detectors import build_detector
 from inctrl.errors import ContextMismatch, InvalidFile
 from inctrl.evaluation.contenders import enter
-from inctrl.images import decode
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.inspection.saved import arguments, load_context, save_context

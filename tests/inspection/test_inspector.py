@@ -4,12 +4,14 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from awkward import part, stack
 from fakes import FakeBackbone
 
 from inctrl.backbones.cache import FeatureCache
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import ContextMismatch, InvalidFile, OutputError, UnreadableImage, UsageError
+from inctrl.frames import Frame
 from inctrl.images import Window
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import load_context, save_context
@@ -365,3 +367,35 @@ def test_a_saved_zero_shot_context_gives_the_same_results(tmp_path: Path, k: int
     assert loaded.card == fitted.card
     [before], [after] = fitted.inspect([photograph(50)]), loaded.inspect([photograph(50)])
     assert (after.score, after.verdict) == (before.score, before.verdict)
+
+
+def test_each_image_of_a_file_is_inspected_and_is_a_shot() -> None:
+    """A crack in the second page is found, and the pages of a normal file are shots."""
+    normals = [stack(part(0), part(1)), stack(part(2), part(3)), part(4)]
+    fitted = inspector().fit(normals)
+    assert [shot.name for shot in fitted.shots][:2] == ["bytes#1", "bytes#2"]
+    assert len(fitted.shots) == 5
+    good, bad = fitted.inspect([stack(part(50), part(51, spot=True))])
+    assert (good.name, bad.name) == ("bytes#1", "bytes#2")
+    assert good.verdict != "anomalous" == bad.verdict
+
+
+@pytest.mark.parametrize(("frame", "names"), [("first", ["bytes"]), (2, ["bytes#2"])])
+def test_one_image_of_each_file_can_be_asked_for(frame: Frame, names: list[str]) -> None:
+    chosen = inspector(frame=frame)
+    fitted = chosen.fit([stack(part(0), part(1)), stack(part(2), part(3)), part(4)])
+    assert len(fitted.shots) == 3
+    assert [result.name for result in fitted.inspect([stack(part(5), part(6))])] == names
+
+
+def test_an_image_of_a_file_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
+    fitted = inspector(frame=3).fit(SHOTS)
+    path = tmp_path / "two.tif"
+    path.write_bytes(stack(part(5), part(6)))
+    absent, result = fitted.stream([path, part(7)])
+    assert isinstance(absent, Failure)
+    assert (absent.name, absent.error) == (
+        str(path),
+        f"{str(path)!r} holds 2 images, there is no 3",
+    )
+    assert isinstance(result, Result)

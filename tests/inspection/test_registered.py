@@ -9,9 +9,10 @@ import pytest
 from fakes import FakeBackbone
 
 from inctrl.backbones.cache import FeatureCache
+from inctrl.decoding import decode
 from inctrl.detectors import build_detector
 from inctrl.errors import NotStored
-from inctrl.images import Picture, decode
+from inctrl.images import Picture
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.store import Store, open_store

@@ -1,6 +1,6 @@
 import numpy as np
 
-from inctrl.images import open_image
+from inctrl.decoding import open_image
 from inctrl.inspection.inputs import small_views
 
 

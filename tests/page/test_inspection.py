@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from awkward import part, stack
 from paged import at_work
 
 from inctrl.page.inspection import Inspection, inspect
@@ -55,6 +56,22 @@ def test_an_unreadable_query_is_told_and_the_others_are_scored(
     assert isinstance(found.rows[0], FailedRow)
     assert found.views[0] is None
     assert [type(one) for one in found.rows[1:]] == [Row, Row]
+
+
+def test_each_image_of_a_file_is_a_row_with_a_picture_of_its_own(
+    settings: Settings, shots: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "stack.tif").write_bytes(stack(part(50), part(51, spot=True)))
+
+    async def work(bench: Workbench):
+        return await inspected(bench, shots, [tmp_path / "stack.tif", shots[0]])
+
+    found = at_work(settings, work)
+    assert [one.name for one in found.rows] == ["stack.tif#1", "stack.tif#2", "good-0.png"]
+    assert [one.number for one in found.rows] == [0, 1, 2]
+    assert [one.frame for one in found.queries] == [1, 2, "all"]
+    assert found.queries[0].picture != found.queries[1].picture
+    assert [one.verdict for one in found.rows[:2]] == ["normal", "anomalous"]
 
 
 @pytest.mark.parametrize("history", [True, False])

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import awkward
 import pytest
 from paged import Served
 
@@ -58,6 +60,20 @@ def test_inspect_says_what_rest_says(
     assert found["limit"]["threshold"] == pytest.approx(reply["limit"]["threshold"], abs=1e-6)
 
 
+def test_awkward_files_score_as_over_rest(served: Served, client: Client, tmp_path: Path) -> None:
+    """Stacks, animations, turned, inverted, clear and unreadable files: `tests/awkward.py`."""
+    shots, queries = awkward.normals(tmp_path / "normal"), awkward.queries(tmp_path / "query")
+    found = detection(client, shots, queries)["results"]
+    with RestClient(served.url.rstrip("/")) as rest:
+        reply = rest.detect(queries, shots=shots, item="field").model_dump(mode="json")["results"]
+    assert [one["name"] for one in found] == list(awkward.NAMES)
+    assert [one["name"] for one in reply] == list(awkward.NAMES)
+    assert [one.get("score", -1) for one in found] == pytest.approx(
+        [one.get("score", -1) for one in reply], abs=1e-6
+    )
+    assert found[-1]["error"] == reply[-1]["error"]
+
+
 def test_only_inspect_is_offered_to_programs(client: Client) -> None:
     info = client.view_api(print_info=False, return_format="dict")
     assert list(info["named_endpoints"]) == ["/inspect"]
@@ -70,6 +86,53 @@ def test_a_refusal_is_one_line_without_a_path(client: Client, queries: list[Path
     assert "\n" not in str(refused.value)
     with pytest.raises(AppError, match="no query was sent"):
         detection(client, queries, [])
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_one_file_is_taken_as_a_list_of_one(
+    client: Client, shots: list[Path], queries: list[Path], as_list: bool
+) -> None:
+    one, query = handle_file(shots[0]), handle_file(queries[0])
+    sent = ([one], [query]) if as_list else (one, query)
+    found = client.predict(*sent, "", "field", api_name="/inspect")
+    assert (len(found["results"]), len(found["shots"])) == (1, 1)
+
+
+def test_shots_and_set_are_both_left_to_choice(
+    served: Served, client: Client, shots: list[Path], queries: list[Path]
+) -> None:
+    info = client.view_api(print_info=False, return_format="dict")
+    (endpoint,) = info["named_endpoints"].values()
+    optional = {
+        one["parameter_name"] for one in endpoint["parameters"] if one["parameter_has_default"]
+    }
+    assert {"shots", "set", "item"} <= optional
+    with RestClient(served.url) as rest:
+        rest.create_set("chosen", shots)
+    query = handle_file(queries[1])
+    by_set = client.predict(queries=query, set="chosen", api_name="/inspect")
+    by_shots = client.predict(
+        queries=query, shots=[handle_file(path) for path in shots], api_name="/inspect"
+    )
+    assert by_set["results"][0]["score"] == pytest.approx(by_shots["results"][0]["score"], abs=1e-6)
+    with pytest.raises(AppError, match="give one of them"):
+        client.predict(queries=query, set="chosen", shots=query, api_name="/inspect")
+    with pytest.raises(AppError, match="name a set or send shots"):
+        client.predict(queries=query, api_name="/inspect")
+    with pytest.raises(AppError, match="no query was sent"):
+        client.predict(set="chosen", api_name="/inspect")
+    with RestClient(served.url) as rest:
+        rest.remove_set("chosen")
+
+
+def test_a_refusal_to_a_program_is_plain_text(client: Client, queries: list[Path]) -> None:
+    with pytest.raises(AppError) as refused:
+        client.predict(queries=handle_file(queries[0]), set="no-<b>&", api_name="/inspect")
+    assert "'no-<b>&'" in str(refused.value)
+    with pytest.raises(
+        AppError, match=r"queries: got the text 'part.png', not a file; .*handle_file"
+    ):
+        client.predict(queries="part.png", set="x", api_name="/inspect")
 
 
 def _call(served: Served, path: str) -> str:
@@ -119,12 +182,30 @@ def test_what_names_a_file_is_found_however_deep_it_lies(tmp_path: Path) -> None
         ("GET", "gradio_api/proxy=https://example.org/", 404),
         ("GET", "monitoring", 404),
         ("GET", "gradio_api/runs", 404),
+        ("POST", "detect", 404),
+        ("GET", "sets/part", 404),
+        ("POST", "v1/detect/", 404),
     ],
 )
 def test_what_is_not_there_is_a_problem_and_no_page(
     served: Served, method: str, path: str, status: int
 ) -> None:
     assert served.status(path, method) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("v1/detect", "POST"), ("v1/sets", "GET, POST"), ("v1/sets/x", "DELETE, GET"),
+     ("livez", "GET"), ("v1/openapi.json", "GET, HEAD")],
+)  # fmt: skip
+def test_beside_the_page_a_refused_method_is_told_those_of_the_api(
+    served: Served, path: str, allowed: str
+) -> None:
+    request = urllib.request.Request(served.url + path, method="PUT")  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)  # noqa: S310
+    with refused.value as reply:
+        assert (reply.code, reply.headers["Allow"]) == (405, allowed)
 
 
 def test_the_routes_of_the_api_answer_as_before(served: Served) -> None:

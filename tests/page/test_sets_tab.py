@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from paged import at_work, write
 
-from inctrl.images import open_image
+from inctrl.decoding import open_image
 from inctrl.page import setviews
 from inctrl.page.sets_tab import SetsTab
 from inctrl.page.uploads import added, read

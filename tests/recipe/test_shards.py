@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 from recipe.tiny_shards import drawn, rows_of, store, write_shards
 
+from inctrl.decoding import open_image
 from inctrl.errors import UnreadableImage, UsageError
-from inctrl.images import open_image
 from tiny.shards import (
     FREE,
     Captioned,

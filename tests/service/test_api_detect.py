@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from awkward import stack
 from fakes import FakeBackbone
 from live import DEFECT, SHOTS, Live, files, live, picture, png
 
@@ -237,3 +238,47 @@ def test_more_or_larger_files_than_are_taken_are_413(tmp_path: Path) -> None:
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         reply = http.post("/v1/sets", content=chunks, headers=kind)  # of a length that is not told
         assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+
+
+def test_each_image_of_a_file_has_an_answer(client: Client) -> None:
+    found = client.detect([stack(picture(7), DEFECT), picture(8)], set="part").results
+    assert [(one.index, one.name) for one in found] == [
+        (0, "query-1#1"), (0, "query-1#2"), (1, "query-2"),
+    ]  # fmt: skip
+    assert [one.verdict == "anomalous" for one in found[:2]] == [False, True]
+    (second,) = client.detect([stack(picture(7), DEFECT)], set="part", frame=2).results
+    assert second.score == pytest.approx(found[1].score, abs=1e-6)
+    (first,) = client.detect([stack(picture(7), DEFECT)], set="part", frame="first").results
+    assert first.notes == ["frame 1 of 2 used"]
+
+
+def test_images_beyond_the_limit_of_a_file_are_told(tmp_path: Path) -> None:
+    with live(tmp_path, limits=Limits(images=2)) as running, running.client() as client:
+        client.create_set("part", SHOTS[:2])
+        found = client.detect([stack(picture(7), picture(8), DEFECT)], set="part").results
+        assert [one.status for one in found] == ["scored", "scored", "unreadable"]
+        assert found[-1].error == "'query-1' holds 3 images: 3 to 3 are left out; split the file"
+
+
+def test_a_map_is_of_one_image(client: Client) -> None:
+    both = stack(picture(7), DEFECT)
+    with pytest.raises(UsageError, match="'query' holds several images; say which with frame"):
+        client.map(both, set="part")
+    of_second = client.map(both, set="part", frame=2)
+    np.testing.assert_allclose(of_second, client.map(DEFECT, set="part"), atol=1e-6)
+
+
+def test_the_images_of_a_file_are_shots_of_a_set(client: Client) -> None:
+    made = client.create_set("stacked", [stack(picture(1), picture(2)), picture(3)])
+    assert [shot.name for shot in made.shots] == ["image-1#1", "image-1#2", "image-2"]
+    more = client.add_images("stacked", [stack(picture(4), picture(5))], frame=2)
+    assert len(more.shots) == 4
+
+
+def test_a_frame_is_a_word_or_a_number_from_1(service: Live) -> None:
+    with service.http() as http:
+        for frame in ("last", "0", "1.5"):
+            sent = [("queries", ("q.png", png(7), "image/png"))]
+            reply = http.post("/v1/detect", data={"set": "part", "frame": frame}, files=sent)
+            assert reply.status_code == 422
+            assert "frame" in reply.text

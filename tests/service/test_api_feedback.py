@@ -5,6 +5,7 @@ from unittest import mock
 
 import httpx2
 import pytest
+from awkward import stack
 from live import SHOTS, Live, encoded, files, picture
 
 from inctrl import Client
@@ -249,3 +250,13 @@ def test_no_route_reads_the_store_on_the_event_loop(
         http.request(method, path)
     assert readers
     assert service.loop_thread not in readers
+
+
+def test_a_remark_is_on_one_image_of_a_file(client: Client) -> None:
+    client.create_set("stacked", SHOTS)
+    both = stack(picture(7), ODD)
+    with pytest.raises(UnreadableImage, match="holds 2 images; say which with frame"):
+        client.false_alarm("stacked", both)
+    told = client.false_alarm("stacked", both, frame=2)
+    assert client.set("stacked").shots[-1].sha256 == told.sha256
+    assert client.detect([ODD], set="stacked").results[0].sha256 == told.sha256

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from fakes import FakeBackbone
 
+from inctrl.decoding import decode
 from inctrl.detectors import build_detector
 from inctrl.errors import Busy
-from inctrl.images import Picture, decode
+from inctrl.images import Picture
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
 from inctrl.service.engine import Engine, Expired

@@ -15,8 +15,8 @@ from jobwork import LONG, alive, at_work, made_root, no_path_of, open_jobs, runn
 from labelled import write_set
 
 from inctrl.adapters import file as adapter_file
+from inctrl.decoding import decode
 from inctrl.errors import Busy, Conflict, InctrlError, NotStored, UsageError
-from inctrl.images import decode
 from inctrl.service.jobs import EvaluateJob, FolderJob, JobRunner, JobView, TrainJob
 from inctrl.service.jobs.runner import QUEUED
 from inctrl.service.jobs.specs import Places, command

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import threading
 from pathlib import Path
@@ -69,6 +70,16 @@ def test_a_set_needs_an_image_and_a_free_name(store: Store) -> None:
     with pytest.raises(Conflict, match="'bottle' already"):
         store.sets.create("bottle", pictures(2))
     assert names(store) == ["1.png"]
+
+
+def test_a_set_that_is_not_there_is_told_with_the_name_that_was_meant(store: Store) -> None:
+    store.sets.create("magnetic_tile", pictures(1))
+    said = "no set 'magnetic_tle'; did you mean 'magnetic_tile'?"
+    for ask in (store.sets.get, store.sets.log, store.sets.remove, store.feedback.list):
+        with pytest.raises(NotStored, match=re.escape(said)):
+            ask("magnetic_tle")
+    with pytest.raises(NotStored, match="list the sets"):
+        store.sets.get("zebra")
 
 
 def test_adding_makes_a_version_and_leaves_the_former_as_it_was(store: Store) -> None:

@@ -29,7 +29,7 @@ from inctrl.data.sources import (
 )
 from inctrl.data.sources.source import Source as Source
 from inctrl.errors import InctrlError, MissingData
-from inctrl.registry import unknown
+from inctrl.registry import meant, unknown
 
 MOST_WARNINGS = 12
 logger = logging.getLogger("inctrl")
@@ -120,7 +120,8 @@ def find_layout(spec: str | Path) -> tuple[str, Path]:
     if not path.exists():
         if name is None:
             raise MissingData(
-                f"no data at {str(path)!r}; check it; `inctrl data` shows the layouts"
+                f"no data at {str(path)!r}{meant(str(path), SOURCES)}; check it; `inctrl data` "
+                "shows the layouts"
             )
         fault = f"no data at {str(path)!r}; `inctrl data {name}` tells where to get it"
         raise MissingData(fault, describe(name))

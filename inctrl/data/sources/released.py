@@ -12,10 +12,11 @@ import torch
 from inctrl.data.categories import Category, Sample
 from inctrl.data.sources.source import Source, listed_in
 from inctrl.data.stored import Stored
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingData
 from inctrl.files.tensors import read_tensors
 from inctrl.files.text import read_text
-from inctrl.images import Image, open_image
+from inctrl.images import Image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -120,7 +121,7 @@ def read_fewshot_list(path: Path) -> list[Image]:
     deviation. They came from 8-bit pixels, so undoing the normalisation and rounding gives those
     pixels back exactly, and the same path as for any image leads on from here.
     """
-    stored = read_tensors(path)
+    stored = read_tensors(path, "few-shot list")
     valid = isinstance(stored, list | tuple) and all(
         isinstance(t, torch.Tensor) and t.ndim == 3 and t.shape[0] == 3 for t in stored
     )

@@ -17,7 +17,7 @@ from inctrl.data.categories import Category
 from inctrl.data.folders import subfolders
 from inctrl.data.passed import not_read
 from inctrl.data.sources.names import LABELS, key
-from inctrl.images import SUFFIXES
+from inctrl.decoding import SUFFIXES
 
 MOST = 100_000
 """Files and folders that are looked at."""

@@ -7,20 +7,21 @@ and decode names in any character set that Python knows, `unicode_escape` among 
 import codecs
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from fastapi.routing import APIRoute
+from fastapi.exceptions import RequestValidationError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData, Headers
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 
 from inctrl.errors import OutputError
 from inctrl.files.whole import writing
+from inctrl.service.http.strict import Handler, Known, StrictRoute, has_body, known
 
 IN_MEMORY = sys.maxsize
 """Bytes of a part that are held in memory: all, for a whole request is bounded (`Limits`)."""
@@ -28,27 +29,47 @@ ON_DISK = 1_000_000
 """The same for an archive, which may be larger than memory."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
 
 class FormRequest(Request):
-    """A request whose form is read as above.
+    """A request whose form is read as above, and holds the fields that its route knows.
 
     413 for a file over the limit as soon as that much has come, whether it is a part or the whole
-    body; 415 for another character set, 507 for a full disk.
+    body; 415 for another character set or kind of body, 507 for a full disk.
     """
 
     holds_archive = False
+    known: Known
 
     async def form(self, **limits: Any) -> FormData:  # type: ignore[override]  # it is awaited alone
+        if self._form is None:
+            form = await self._read(limits)
+            try:
+                self.known.refuse(form.multi_items())
+            except RequestValidationError as error:
+                await form.close()
+                raise HTTPException(422) from error  # FastAPI lets no other kind through
+            self._form = form
+        return self._form
+
+    async def _read(self, limits: dict[str, Any]) -> FormData:
         kind, options = parse_options_header(self.headers.get("content-type"))
         if kind == b"multipart/form-data":
             _check_charset(options.get(b"charset", b"utf-8"))
-            if self._form is None:
-                self._form = await self._parsed(limits)
-            return self._form
+            if not options.get(b"boundary"):
+                raise HTTPException(
+                    400,
+                    "the Content-Type of the form has no boundary; leave that header to what makes "
+                    f"the form, and set none of your own: {self.known.example()}",
+                )
+            return await _chosen(await self._parsed(limits))
         if not self.holds_archive:
             await self._read_body()
+        if has_body(self.headers) and kind != b"application/x-www-form-urlencoded":
+            raise HTTPException(
+                415,
+                f"a body of kind {one_line(kind.decode('latin-1')) or 'none'!r} is not read here; "
+                f"send a form (multipart/form-data): {self.known.example()}",
+            )
         return await super().form(**limits)
 
     async def _parsed(self, limits: dict[str, Any]) -> FormData:
@@ -106,16 +127,18 @@ class BoundedParser(MultiPartParser):
         super().on_part_data(data, start, end)
 
 
-class FormRoute(APIRoute):
+class FormRoute(StrictRoute):
     """The `route_class` of routers whose routes read forms."""
 
     made: type[FormRequest] = FormRequest
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+        handle, fields = super().get_route_handler(), known(self.dependant, "body")
 
         async def handler(request: Request) -> Response:
-            return await handle(self.made(request.scope, request.receive))
+            made = self.made(request.scope, request.receive)
+            made.known = fields
+            return await handle(made)
 
         return handler
 
@@ -135,6 +158,17 @@ def too_large(what: str, largest: int) -> HTTPException:
     return HTTPException(
         413, f"{what} has more than {largest / 1e6:g} MB, the limit: scale it down"
     )
+
+
+async def _chosen(form: FormData) -> FormData:
+    """Without the empty parts that a browser sends where no file was chosen."""
+    kept = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile) and not value.filename and not value.size:
+            await value.close()
+        else:
+            kept.append((name, value))
+    return FormData(kept)
 
 
 def _check_charset(name: bytes) -> None:

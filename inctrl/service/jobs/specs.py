@@ -18,8 +18,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from inctrl.errors import UsageError
+from inctrl.registry import listed, meant
 from inctrl.service.fields import Adapter, AdapterName, Alpha, Reference
 from inctrl.service.jobs.dataroot import inside, inside_with_layout
 
@@ -45,6 +47,28 @@ Words = Annotated[tuple[Word, ...], Field(max_length=200)]
 
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_what_is_unknown(cls, values: Any) -> Any:
+        """With the field that was meant, which pydantic does not look for."""
+        known = sorted(cls.model_fields)
+        unknown = values.keys() - known if isinstance(values, Mapping) else ()
+        faults = [
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    "unknown_field",
+                    "unknown field{meant} (known: {known})",
+                    {"meant": meant(str(name), known), "known": listed(known)},
+                ),
+                loc=(str(name),),
+                input=None,
+            )
+            for name in sorted(map(str, unknown))
+        ]
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return values
 
 
 class FolderJob(_Spec):

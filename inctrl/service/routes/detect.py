@@ -19,6 +19,7 @@ from inctrl.service.requests import (
     Chosen,
     Files,
     Item,
+    Which,
     json_response,
     ticket_of,
     uploads,
@@ -27,17 +28,23 @@ from inctrl.service.requests import (
 from inctrl.service.workbench import Asked
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
+ONE_OF = (
+    "what is normal: a set by name, or shots that come along; give one of `set` and `shots`, not "
+    "both (detectors without normal images take neither)"
+)
 
 
 async def asked(
     bench: Bench,
     choice: Chosen,
-    reference: Annotated[Reference | None, Form(alias="set")] = None,
-    shots: Annotated[list[UploadFile], File()] = [],  # noqa: B006  a declaration to FastAPI
+    reference: Annotated[Reference | None, Form(alias="set", description=ONE_OF)] = None,
+    shots: Annotated[list[UploadFile], File(description=ONE_OF)] = [],  # noqa: B006  a declaration
     item: Item = "object",
+    frame: Which = "all",
 ) -> Asked:
     """What the form compares with; name a set, or send shots."""
-    return Asked(reference, tuple(await uploads(shots, bench.settings.limits)), item, choice)
+    sent = await uploads(shots, bench.settings.limits, frame)
+    return Asked(reference, tuple(sent), item, choice)
 
 
 AskedForm = Annotated[Asked, Depends(asked)]
@@ -50,12 +57,14 @@ async def detect(
     compared: AskedForm,
     queries: Files,
     maps: Annotated[MapFormat | None, Form()] = None,
+    frame: Which = "all",
 ) -> Response:
     """Score 1..n queries; an unreadable one is told as such, and the others are scored.
 
+    Of a file that holds several images each is scored, unless `frame` names one (shots alike).
     With `maps` every outcome carries its map in base64.
     """
-    sent = await uploads(queries, bench.settings.limits)
+    sent = await uploads(queries, bench.settings.limits, frame)
     work = detection.detect(bench, compared, sent, ticket_of(request), maps)
     found = await while_connected(request, work)
     # Maps make a long document, which would hold up everybody else on the event loop.
@@ -73,12 +82,13 @@ async def draw_map(
     compared: AskedForm,
     query: UploadFile,
     format: Annotated[MapFormat, Form()] = "overlay",
+    frame: Which = "all",
 ) -> Response:
     """The anomaly map of one query as a file; headers tell verdict, score and limit.
 
     overlay: the query with heat, contour and boxes; png: the heat alone; npz: float32 values.
     """
-    sent = await uploads([query], bench.settings.limits)
+    sent = await uploads([query], bench.settings.limits, frame)
     work = detection.draw(bench, compared, sent[0], ticket_of(request), format)
     scored, data = await while_connected(request, work)
     suffix = "npz" if format == "npz" else "png"

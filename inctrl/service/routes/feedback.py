@@ -14,6 +14,7 @@ from inctrl.service.requests import (
     Bench,
     IdempotencyKey,
     Note,
+    Which,
     contents,
     json_response,
     once_awaited,
@@ -35,13 +36,14 @@ async def give_feedback(
     name: Annotated[SetName, Form(alias="set")],
     image: UploadFile,
     note: Note = "",
+    frame: Which = "all",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A false alarm becomes a normal of a new version; a confirmed defect may lower the limit.
 
     Told again, nothing more becomes of it, and the reply has the id of the first time.
     """
-    sent = await uploads([image], bench.settings.limits)
+    sent = await uploads([image], bench.settings.limits, frame)
 
     async def act() -> Response:
         if kind == "false_alarm":

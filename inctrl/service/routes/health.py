@@ -5,13 +5,14 @@ from typing import get_args
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from inctrl.decoding import FORMATS
 from inctrl.detectors import DETECTORS
-from inctrl.images import FORMATS
 from inctrl.service.detection_schemas import MapFormat
+from inctrl.service.http.strict import StrictRoute
 from inctrl.service.requests import Bench
 from inctrl.service.schemas import Health, LimitsReply, ModelsReply
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=StrictRoute)
 
 
 @router.get("/livez")

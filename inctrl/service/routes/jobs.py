@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from inctrl.service.answers import WholeFile
 from inctrl.service.fields import JobId, PageSize
+from inctrl.service.http.strict import StrictRoute
 from inctrl.service.jobs.runner import JobRunner, JobView
 from inctrl.service.jobs.specs import FolderJob, JobSpec, read_spec
 from inctrl.service.requests import Bench, IdempotencyKey, json_response, once
@@ -16,7 +17,7 @@ from inctrl.service.schemas import DataReply, JobPage, JobReply
 from inctrl.service.workbench import Workbench
 from inctrl.store import JobState
 
-router = APIRouter(prefix="/v1", tags=["jobs"])
+router = APIRouter(prefix="/v1", tags=["jobs"], route_class=StrictRoute)
 FILE_TYPES = {".html": "text/html", ".json": "application/json", ".csv": "text/csv"}
 """Everything else is handed out as bytes to be saved."""
 REPORT_POLICY = (

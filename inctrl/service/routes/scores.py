@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query
 
 from inctrl.service.detection_schemas import ScorePage, ScoreReply
 from inctrl.service.fields import PageSize, RowId, SetName
+from inctrl.service.http.strict import StrictRoute
 from inctrl.service.requests import Bench
 
-router = APIRouter(prefix="/v1/scores", tags=["scores"])
+router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=StrictRoute)
 
 
 @router.get("")

@@ -15,6 +15,7 @@ from inctrl.service.requests import (
     IdempotencyKey,
     Item,
     Note,
+    Which,
     contents,
     json_response,
     once,
@@ -47,10 +48,11 @@ async def create_set(
     images: Files,
     item: Item = "object",
     note: Note = "",
+    frame: Which = "all",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A new set of normal images. Unreadable ones are left out and named in `refused`."""
-    sent = await uploads(images, bench.settings.limits)
+    sent = await uploads(images, bench.settings.limits, frame)
     kept, refused = await while_connected(request, bench.normals(sent))
 
     def commit() -> Response:
@@ -85,6 +87,7 @@ async def add_images(
     name: SetName,
     images: Files,
     note: Note = "",
+    frame: Which = "all",
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -93,7 +96,7 @@ async def add_images(
     With `If-Match` (the ETag of the latest version) only if nobody else has changed the set; else
     412.
     """
-    sent = await uploads(images, bench.settings.limits)
+    sent = await uploads(images, bench.settings.limits, frame)
     kept, refused = await while_connected(request, bench.normals(sent))
 
     def commit() -> Response:

@@ -1,12 +1,12 @@
 """The child that decodes: `python -m inctrl.service.sandbox.decoder`; `decoding` starts it.
 
 Decoders are C code fed by strangers: here a crash, a bomb or an endless loop ends a process that
-holds nothing. It reads requests from stdin and writes replies to stdout, one frame each:
+holds nothing. It reads requests from stdin and writes replies to stdout, one message each:
 
 HEADER (magic, number of the request, bytes of the head, bytes of the body), a JSON head, the body
-request   {"name"}; body = the file
-reply     {"dtype", "shape", "notes", "seconds"}; body = the pixels, native byte order
-          {"refused": why, "seconds"} or {"memory": true}, after which it ends; no body
+request   {"name", "frame"}; body = the file
+reply     {"dtype", "shape", "notes", "frames", "seconds"}; body = the pixels, native byte order
+          {"refused": why, "frames", "seconds"} or {"memory": true}, after which it ends; no body
 """
 
 import argparse
@@ -26,8 +26,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from inctrl.decoding import decode
 from inctrl.errors import UnreadableImage
-from inctrl.images import decode
 from inctrl.service.sandbox.limits import die_with, lower
 
 LATE = (
@@ -48,12 +48,12 @@ LATE = (
 MAGIC = b"icd1"
 HEADER = struct.Struct("<4sIIQ")
 READY = 0
-"""Number of the frame that the child sends when it can decode."""
+"""Number of the message that the child sends when it can decode."""
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def frame(number: int, head: Mapping[str, Any], body: int = 0) -> bytes:
-    """Header and head of a frame whose body of so many bytes follows."""
+def message(number: int, head: Mapping[str, Any], body: int = 0) -> bytes:
+    """Header and head of a message whose body of so many bytes follows."""
     text = json.dumps(head).encode("ascii")
     return HEADER.pack(MAGIC, number, len(text), body) + text
 
@@ -70,7 +70,7 @@ def main() -> None:
     for module in LATE:
         importlib.import_module(f"PIL.{module}")
     confine(limits.memory)
-    replies.write(frame(READY, {}))
+    replies.write(message(READY, {}))
     replies.flush()
     while serve(requests, replies, limits.pixels, limits.seconds):
         pass
@@ -82,30 +82,33 @@ def serve(requests: BinaryIO, replies: BinaryIO, pixels: int, seconds: float) ->
     if len(header) < HEADER.size:
         return False
     _, number, head, body = HEADER.unpack(header)
-    name = json.loads(requests.read(head))["name"]
+    asked = json.loads(requests.read(head))
     data = requests.read(body)
     if len(data) < body:
         return False
     _limit_processor(seconds)
-    reply, values = answer(data, name, pixels)
-    replies.write(frame(number, reply, values.nbytes))
+    reply, values = answer(data, asked["name"], asked["frame"], pixels)
+    replies.write(message(number, reply, values.nbytes))
     replies.write(values)
     replies.flush()
     return "memory" not in reply
 
 
-def answer(data: bytes, name: str, pixels: int) -> tuple[dict[str, Any], memoryview]:
-    """Head and body of the reply to one file."""
+def answer(
+    data: bytes, name: str, frame: int | None, pixels: int
+) -> tuple[dict[str, Any], memoryview]:
+    """Head and body of the reply to one image of a file."""
     started = time.perf_counter()
     reply: dict[str, Any]
     values = memoryview(b"")
     try:
-        picture = decode(data, name, pixels=pixels)
+        picture = decode(data, name, frame=frame, pixels=pixels)
         stored = np.ascontiguousarray(picture.pixels)
         values = stored.reshape(-1).view(np.uint8).data
         reply = {"dtype": stored.dtype.name, "shape": stored.shape, "notes": picture.notes}
+        reply["frames"] = picture.frames
     except UnreadableImage as error:
-        reply = {"refused": str(error)}
+        reply = {"refused": str(error), "frames": error.frames}
     except MemoryError:
         # What a decoder leaves behind when it runs out is unknown: one process, one such image.
         return {"memory": True}, values
@@ -113,7 +116,7 @@ def answer(data: bytes, name: str, pixels: int) -> tuple[dict[str, Any], memoryv
 
 
 def streams() -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout for frames alone: what libraries print goes nowhere.
+    """stdin and stdout for messages alone: what libraries print goes nowhere.
 
     Nor does what they say on stderr: it may quote the file, and belongs in no log.
     """

@@ -1,7 +1,7 @@
 """One decoding child as its parent sees it: a process, a line to it, replies that are checked.
 
 Whoever broke into the child speaks through it, so a reply is a stranger's word too: a size, type
-or text that `inctrl.images.decode` could not have given counts as the child's death.
+or text that `inctrl.decoding.decode` could not have given counts as the child's death.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inctrl.images import MIN_SIDE
-from inctrl.service.sandbox.decoder import HEADER, MAGIC, READY, frame
+from inctrl.decoding import MIN_SIDE
+from inctrl.service.sandbox.decoder import HEADER, MAGIC, READY, message
 
 MAX_HEAD = 65_536
 MAX_NOTES = 16
+MAX_FRAMES = 2**32
 CHANNELS = {"uint8": (3,), "uint16": (), "int32": (), "float32": ()}
 """Types that a decoded image may have -> the shape of one pixel."""
 PATIENCE = 1.0
@@ -39,12 +40,13 @@ class Death(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """Pixels and notes, or why there are none; seconds spent in the child."""
+    """Pixels and notes, or why there are none; images in the file; seconds spent in the child."""
 
     pixels: NDArray[np.generic] | None
     notes: tuple[str, ...]
     refused: str
     memory: bool
+    frames: int
     seconds: float
 
 
@@ -57,6 +59,7 @@ class _Head:
     notes: tuple[str, ...]
     refused: str
     memory: bool
+    frames: int
     seconds: float
 
 
@@ -91,12 +94,13 @@ class DecoderProcess:
         """Wait until it can decode."""
         await self._head(READY)
 
-    async def ask(self, data: bytes, name: str, pixels: int) -> Reply:
-        """Its reply to one file. If this is cut short, the child is of no further use."""
+    async def ask(self, data: bytes, name: str, frame: int | None, pixels: int) -> Reply:
+        """Its reply to one image of a file; if this is cut short, it is of no further use."""
         loop = asyncio.get_running_loop()
         self._asked = self._asked % 0xFFFF_FFFF + 1
         try:
-            await loop.sock_sendall(self._line, frame(self._asked, {"name": name}, len(data)))
+            request = message(self._asked, {"name": name, "frame": frame}, len(data))
+            await loop.sock_sendall(self._line, request)
             await loop.sock_sendall(self._line, data)
         except OSError:
             raise Death(await self._epitaph()) from None
@@ -104,7 +108,7 @@ class DecoderProcess:
         head = _checked(text, body, pixels)
         values = await self._take(body)
         decoded = values.view(head.dtype).reshape(head.shape) if body else None
-        return Reply(decoded, head.notes, head.refused, head.memory, head.seconds)
+        return Reply(decoded, head.notes, head.refused, head.memory, head.frames, head.seconds)
 
     def usable(self) -> bool:
         """Whether it lives and has nothing left to say, which would be taken for the next reply."""
@@ -182,14 +186,16 @@ def _checked(text: bytes, body: int, limit: int) -> _Head:
     """The head of a reply, if `decode` could have given it for an image of up to `limit` pixels."""
     try:
         head = json.loads(text)
-        seconds = head.get("seconds", 0.0)
+        seconds, frames = head.get("seconds", 0.0), head.get("frames", 1)
+        if type(frames) is not int or not 0 < frames <= MAX_FRAMES:
+            raise Death(NONSENSE)
         if not (isinstance(seconds, float) and 0 <= seconds < math.inf):
             raise Death(NONSENSE)
         if "dtype" not in head:
             refused, memory = _printable(head.get("refused", "")), head.get("memory") is True
             if body or bool(refused) == memory:
                 raise Death(NONSENSE)
-            return _Head("", (), (), refused, memory, seconds)
+            return _Head("", (), (), refused, memory, frames, seconds)
         dtype, shape, notes = head["dtype"], tuple(head["shape"]), tuple(head["notes"])
         height, width, *channels = shape
         possible = (
@@ -202,7 +208,7 @@ def _checked(text: bytes, body: int, limit: int) -> _Head:
         )
         if not possible:
             raise Death(NONSENSE)
-        return _Head(dtype, shape, tuple(map(_printable, notes)), "", False, seconds)
+        return _Head(dtype, shape, tuple(map(_printable, notes)), "", False, frames, seconds)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Death(NONSENSE) from None
 

@@ -92,8 +92,8 @@ class Decoders:
             await asyncio.wait(self._tasks)
         await asyncio.gather(*(self._end(child) for child in tuple(self._children)))
 
-    async def decode(self, data: bytes, name: str) -> Decoded:
-        """What `inctrl.images.decode` makes of a file, or its refusal as UnreadableImage."""
+    async def decode(self, data: bytes, name: str, frame: int | None = None) -> Decoded:
+        """What `inctrl.decoding.decode` makes of a file, or its refusal as UnreadableImage."""
         if len(data) > self.largest:
             raise UnreadableImage(
                 f"{name[:MAX_NAME]!r} has {len(data) / 1e6:.1f} MB; "
@@ -102,7 +102,7 @@ class Decoders:
         await self._turn.acquire()
         # The exchange goes on if the asker is cancelled: its reply has to be taken off the line,
         # and an image that is nearly decoded costs less than another child.
-        served = self._spawn(self._serve(data, name))
+        served = self._spawn(self._serve(data, name, frame))
         outcome: Decoded | InctrlError = await asyncio.shield(served)
         if isinstance(outcome, InctrlError):
             raise outcome
@@ -114,7 +114,7 @@ class Decoders:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _serve(self, data: bytes, name: str) -> Decoded | InctrlError:
+    async def _serve(self, data: bytes, name: str, frame: int | None) -> Decoded | InctrlError:
         """One file by the child whose turn it is; the turn is handed on, whatever happens."""
         child = self._idle.pop()
         cause, shown = "death", name[:MAX_NAME]
@@ -124,9 +124,9 @@ class Decoders:
                 child = await self._renew(child)
             child = child or await self._start()
             async with asyncio.timeout(self.seconds):
-                reply = await child.ask(data, shown, self.pixels)
+                reply = await child.ask(data, shown, frame, self.pixels)
             cause = "memory" if reply.memory else ""
-            return self._outcome(reply, name)
+            return self._outcome(reply, name, frame)
         except TimeoutError:
             cause = "time"
             return UnreadableImage(
@@ -151,16 +151,20 @@ class Decoders:
             else:
                 self._hand_on(child)
 
-    def _outcome(self, reply: Reply, name: str) -> Decoded | InctrlError:
+    def _outcome(self, reply: Reply, name: str, frame: int | None) -> Decoded | InctrlError:
+        if frame is not None and reply.frames > 1:
+            name = f"{name}#{frame}"
         if reply.memory:
             return UnreadableImage(
                 f"{name[:MAX_NAME]!r} takes more than {self.memory / 1e6:.0f} MB to decode; "
                 "scale it down or cut it into parts"
             )
         if reply.pixels is None:
-            return UnreadableImage(reply.refused)
+            refusal = UnreadableImage(reply.refused)
+            refusal.name, refusal.frames = name, reply.frames
+            return refusal
         reply.pixels.flags.writeable = False
-        return Decoded(Picture(reply.pixels, name, reply.notes), reply.seconds)
+        return Decoded(Picture(reply.pixels, name, reply.notes, reply.frames), reply.seconds)
 
     @staticmethod
     def _none() -> NoDecoder:

@@ -8,8 +8,8 @@ from trees import picture, released
 
 from inctrl.data.sources import read_data
 from inctrl.data.sources.released import CLIP_MEAN, CLIP_STD, read_fewshot_list
+from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingData
-from inctrl.images import open_image
 from inctrl.preprocessing import Preprocessing
 
 

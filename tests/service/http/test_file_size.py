@@ -68,4 +68,4 @@ def test_the_refusal_names_the_file_and_the_limit(service: Live) -> None:
         small = http.post("/v1/sets", data={"name": "small"}, files=files("images", png(1)))
         assert small.status_code == 201
         body = http.post("/v1/detect", content=png(1), headers={"Content-Type": "image/png"})
-        assert (body.status_code, body.json()["code"]) == (422, "invalid_request")
+        assert (body.status_code, body.json()["code"]) == (415, "unsupported_media_type")

@@ -23,8 +23,8 @@ from misbehaving import (
     using,
 )
 
+from inctrl.decoding import decode
 from inctrl.errors import UnreadableImage
-from inctrl.images import decode
 from inctrl.service.sandbox.decoding import Decoded, Decoders, NoDecoder
 
 # What is read

@@ -45,7 +45,7 @@ def bring(http: httpx2.Client, data: bytes, name: str = "copy") -> httpx2.Respon
 
 def exported(tmp_path: Path, *, size: int = 32) -> bytes:
     with open_store(tmp_path / "other") as store:
-        from inctrl.images import decode
+        from inctrl.decoding import decode
         from inctrl.store.transfer import export_set
 
         store.sets.create("part", [decode(picture(1, size=size), "p")])
