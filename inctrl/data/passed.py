@@ -15,7 +15,17 @@ from inctrl.decoding import SUFFIXES
 from inctrl.files.whole import PARTIAL
 
 Reason = Literal[
-    "written", "kept", "hidden", "dots", "round", "twice", "nowhere", "outside", "unreadable", "odd"
+    "written",
+    "kept",
+    "hidden",
+    "dots",
+    "round",
+    "twice",
+    "again",
+    "nowhere",
+    "outside",
+    "unreadable",
+    "odd",
 ]
 WRITTEN = (
     ("scores.json", "report.html"),
@@ -65,6 +75,10 @@ WORDS: dict[Reason, tuple[str, str]] = {
     "twice": (
         "{name} is a link to what is read already, and counts once",
         "{n} links such as {name} lead to what is read already, which counts once",
+    ),
+    "again": (
+        "{name} is in a folder given before, and counts once",
+        "{n} images such as {name} are in folders given before, and count once",
     ),
     "nowhere": ("link {name} leads nowhere", "{n} links lead nowhere, such as {name}"),
     "outside": (

@@ -112,6 +112,23 @@ def test_a_folder_whose_part_is_read_already_gives_the_rest(tmp_path: Path) -> N
     assert below(tmp_path / "q") == ["0.png", "a/2.png", "b/1.png"]
 
 
+def test_folders_that_share_images_give_them_once_and_files_as_often_as_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    queries, file = make(tmp_path / "q", "a/1.png", "2.png"), tmp_path / "q" / "2.png"
+    (tmp_path / "link").symlink_to(queries)
+    found = expand([queries, queries / "a", tmp_path / "link", file, file], recursive=True)
+    assert found == [file, queries / "a/1.png", file, file]
+    assert "is in a folder given before, and counts once" in caplog.text
+    assert "2 images such as" in caplog.text
+
+
+def test_an_empty_folder_may_be_left_in_to_be_reported(tmp_path: Path) -> None:
+    full, empty = make(tmp_path / "full", "1.png"), tmp_path / "empty"
+    empty.mkdir()
+    assert expand([empty, full], keep_empty=True) == [empty, full / "1.png"]
+
+
 @pytest.mark.parametrize("recursive", [False, True])
 def test_a_file_reached_twice_is_one_image(tmp_path: Path, recursive: bool) -> None:
     (make(tmp_path, "b.png") / "a.png").symlink_to("b.png")
