@@ -151,7 +151,10 @@ def test_holding_out_is_another_training(
     going.send_signal(signal.SIGKILL)
     going.wait()
     assert train(tmp_path / "a", sets, *more) == 2
-    assert "is of a training with other settings or other data" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "is of a training with other settings or other data (" in error
+    assert "set held out" in error
+    assert "epochs" not in error
 
 
 def test_what_others_keep_beside_the_adapter_is_left_alone(
