@@ -14,6 +14,7 @@ from torch import Tensor
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.backbones.cache import Remembers
 from inctrl.errors import InvalidFile, UsageError
+from inctrl.files.text import read_text
 from inctrl.maths.neighbours import unit
 from inctrl.protocols import Backbone, TakesContext
 from inctrl.registry import lookup
@@ -68,8 +69,7 @@ def load_bank(name: str) -> Bank:
     """A shipped bank by name, or a user's own by the path of its TOML file."""
     path = Path(name) if name.endswith(".toml") else lookup(banks(), name, "prompt bank")
     try:
-        with path.open("rb") as file:
-            return _parse(tomllib.load(file))
+        return _parse(tomllib.loads(read_text(path)))
     except OSError as error:
         raise UsageError(f"prompt bank {name!r} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError) as error:

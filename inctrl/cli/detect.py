@@ -161,15 +161,7 @@ def _queries(args: argparse.Namespace) -> list[Path]:
     """The files to inspect; an empty folder among several is left in, to be reported."""
     from inctrl.data.folders import expand
 
-    if len(args.queries) == 1:
-        return expand(args.queries, recursive=args.recursive)
-    found: list[Path] = []
-    for query in args.queries:
-        try:
-            found += expand([query], recursive=args.recursive)
-        except UsageError:
-            found.append(Path(query))
-    return found
+    return expand(args.queries, recursive=args.recursive, keep_empty=len(args.queries) > 1)
 
 
 def _fitted(args: argparse.Namespace) -> "FittedInspector":

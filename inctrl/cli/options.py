@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from inctrl.errors import UsageError
+from inctrl.files.text import read_text
 from inctrl.registry import unknown
 
 SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
@@ -166,7 +167,7 @@ def _from_file(argv: list[str]) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+        stored = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"config {str(path)!r} cannot be read ({error})") from None
     found = {}

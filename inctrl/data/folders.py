@@ -42,22 +42,48 @@ class _Place:
     around: tuple[Path, ...]
 
 
-def expand(arguments: Iterable[str | Path], *, recursive: bool = False) -> list[Path]:
+def expand(
+    arguments: Iterable[str | Path], *, recursive: bool = False, keep_empty: bool = False
+) -> list[Path]:
     """Files as given, folders as their images in name order; UsageError for an empty folder.
 
     A file is taken whatever its name, so that an unreadable one is reported and not passed over;
-    in a folder only image suffixes count, and hidden files never do.
+    in a folder only image suffixes count, and hidden files never do. What lies in two of the
+    folders counts once.
+
+    keep_empty   an empty folder is left in, to be reported where it is opened
     """
     found: list[Path] = []
-    for argument in map(Path, arguments):
-        if not argument.is_dir():
+    seen: set[str] = set()
+    given = list(map(Path, arguments))
+    for argument in given:
+        try:
+            inside = images_in(argument, recursive=recursive) if argument.is_dir() else None
+        except OSError as error:  # a folder around it may not be entered
+            raise UsageError(f"{str(argument)!r} cannot be read ({error.strerror})") from None
+        if inside is None:
             found.append(argument)
-            continue
-        inside = images_in(argument, recursive=recursive)
-        if not inside:
+        elif inside:
+            found += _new(inside, seen, argument) if len(given) > 1 else inside
+        elif keep_empty:
+            found.append(argument)
+        else:
             raise _empty(argument, recursive)
-        found.extend(inside)
     return found
+
+
+def _new(images: list[Path], seen: set[str], folder: Path) -> list[Path]:
+    """Those that no folder before has held."""
+    passed, new = Passed(folder), list[Path]()
+    for path in images:
+        real = os.path.realpath(path)
+        if real in seen:
+            passed.add("again", path)
+        else:
+            new.append(path)
+        seen.add(real)
+    _tell(passed.notes())
+    return new
 
 
 def images_in(folder: Path, *, recursive: bool = False) -> list[Path]:

@@ -63,7 +63,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def save(folder: Path, identity: str, step: int, states: Mapping[str, Any]) -> None:
-    """`states` holds state dicts, tensors, numbers and plain containers of them."""
+    """`states` holds state dicts, tensors, numbers and plain containers of them.
+
+    identity   all that the result depends on, as JSON: the hash of each part by its name
+    """
     stream = io.BytesIO()
     torch.save({"states": dict(states), "step": step, "identity": identity}, stream)
     _put(folder, CHECKPOINT, stream.getvalue())
@@ -83,10 +86,20 @@ def load(folder: Path, identity: str) -> tuple[int, dict[str, Any]] | None:
         ) from None
     if other != identity:
         raise UsageError(
-            f"{str(file)!r} is of a training with other settings or other data; "
-            "delete the folder to begin anew, or choose another"
+            f"{str(file)!r} is of a training with other settings or other data"
+            f"{_differing(other, identity)}; delete the folder to begin anew, or choose another"
         )
     return step, states
+
+
+def _differing(then: str, now: str) -> str:
+    """The names of the parts in which two identities differ, where both have parts."""
+    try:
+        parts: tuple[dict[str, str], dict[str, str]] = json.loads(then), json.loads(now)
+        names = [name for name, part in parts[1].items() if parts[0].get(name) != part]
+    except (ValueError, TypeError, AttributeError):  # of before they had any
+        return ""
+    return f" ({', '.join(names)})" if names else ""
 
 
 def log(folder: Path, row: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ trained = run(job, follow)
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,22 +53,30 @@ class Job:
     device: torch.device = CPU
 
     def identity(self, seen: Survey) -> str:
-        """A hash of all that the result depends on."""
-        parts = (
-            __version__,
-            seen,
-            self.auxiliary.held_out,
-            self.inspector.backbone.fingerprint,
-            self.inspector.fit_mode,
-            self.inspector.bank if self.text else None,
-            self.auxiliary.members,
-            self.auxiliary.words,
-            [(example.version, example.window) for example in self.auxiliary.examples],
-            self.recipe,
-            self.objective,
-            self.processes.size,
-        )
-        return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+        """All that the result depends on: the hash of each part behind its name."""
+        auxiliary, inspector = self.auxiliary, self.inspector
+        parts = {
+            "release of inctrl": __version__,
+            "images": (
+                seen,
+                auxiliary.members,
+                auxiliary.words,
+                [(example.version, example.window) for example in auxiliary.examples],
+            ),
+            "set held out": auxiliary.held_out,
+            "backbone": inspector.backbone.fingerprint,
+            "fit": inspector.fit_mode,
+            "sentences": inspector.bank if self.text else None,
+            **vars(self.recipe),
+            **vars(self.objective),
+            "number of processes": self.processes.size,
+        }
+        hashes = {name: hashlib.sha256(_bytes(part)).hexdigest() for name, part in parts.items()}
+        return json.dumps(hashes)
+
+
+def _bytes(part: object) -> bytes:
+    return repr(part).encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, eq=False)

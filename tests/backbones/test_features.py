@@ -265,16 +265,6 @@ def test_a_cache_that_breaks_costs_no_result(
     assert caplog.text.count("the disk is full") == 1
 
 
-def test_an_unwritable_default_folder_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.delenv("INCTRL_CACHE", raising=False)
-    monkeypatch.setattr("inctrl.backbones.cache.default_folder", lambda: tmp_path / "file" / "x")
-    assert open_cache(None) is None
-    assert "not remembered" in caplog.text
-
-
 def test_the_environment_may_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INCTRL_CACHE", "off")
     assert open_cache(None) is None

@@ -119,7 +119,7 @@ def test_a_context_knows_the_weights_of_its_adapter(
     assert run([*detect, f"{out}-2", "--context", context]) == 0
     capsys.readouterr()
     assert run([*detect, f"{out}-3", "--context", context, "--adapter", "two"]) == 6
-    assert "adapter_sha256" in capsys.readouterr().err
+    assert "prepared with adapter 'one', not 'two'" in capsys.readouterr().err
     assert run(["adapters", "import", str(checkpoint), "--model", MODEL, "--name", "../x"]) == 2
 
 

@@ -84,6 +84,26 @@ def test_the_main_job(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert times["contenders"]["incontext"]["cells"] == 8
 
 
+def test_what_is_not_used_is_warned_of_and_kept_in_the_results(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "odd/clean").mkdir(parents=True)
+    (data / "odd/clean/x.png").write_bytes((data / "plain/train/good/00.png").read_bytes())
+    (data / "field/ground_truth/hole/01_mask.png").rename(
+        data / "field/ground_truth/hole/scratch.png"
+    )
+    assert evaluate(data, tmp_path / "out", "--detector", "incontext") == 0
+    said = capsys.readouterr().err
+    notes = json.loads((tmp_path / "out/results.json").read_text())["notes"]
+    for line in (
+        "made: odd: 1 image is not used (x.png): no folder 'train/good' (it has clean)",
+        "made: 1 file in field/ground_truth/hole/ fits no anomalous image (scratch.png)",
+        "1 of 4 anomalous images of made/field have no mask: pixels are not evaluated",
+    ):
+        assert f"WARNING: {line}\n" in said
+        assert line in notes
+
+
 def test_a_detector_more_encodes_nothing_and_the_same_command_writes_the_same_bytes(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,12 +287,15 @@ def test_results_of_other_options_are_replaced_with_a_word(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for detectors, said in (
-        (["incontext"], False),
-        (["incontext", "spade"], False),
-        (["spade"], 1),
+        (["incontext"], ""),
+        (["incontext", "spade"], ""),
+        (["spade"], "with other options are replaced (detector incontext)"),
+        (["spade", "--alpha", "0.2"], "are replaced (alpha 0.05)"),
     ):
         assert evaluate(data, tmp_path / "out", "--only", "plain", "--detector", *detectors) == 0
-        assert ("with other options are replaced" in capsys.readouterr().err) == bool(said)
+        err = capsys.readouterr().err
+        assert ("are replaced" in err) == bool(said)
+        assert not said or said in err
 
 
 def test_a_mean_over_fewer_categories_is_marked() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,22 @@ def test_with_masks_a_map_of_probabilities_is_learned(sets: Path, tmp_path: Path
     assert inside.mean() > outside.mean() + 0.3
 
 
+def test_what_is_not_learned_from_is_warned_of_and_masks_that_say_nothing_are_refused(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "sets"
+    shutil.copytree(sets, root)
+    picture(root / "odd/clean/0.png", 0)
+    mask = root / "felt/ground_truth/bar/1_mask.png"
+    PIL.Image.new("L", (96, 96), 255).save(mask)
+    loud = [word for word in SMALL if word != "--quiet"]
+    command = ["train", "--data", str(root), "--out", str(tmp_path / "a"), *loud]
+    assert run([*command, "--pixels", "1", "--epochs", "1", "--steps", "2"]) == 5
+    said = capsys.readouterr().err
+    assert "WARNING: sets: odd: 1 image is not used (0.png): no folder 'train/good'" in said
+    assert "1_mask.png' marks every pixel as anomalous" in said.splitlines()[-1]
+
+
 def test_killed_and_given_again_it_ends_with_the_same_files(sets: Path, tmp_path: Path) -> None:
     more = ("--epochs", "4", "--steps", "50", "--hold-out", "slate", "--shots", "1", "3")
     outs = [tmp_path / place / "same" for place in ("whole", "killed")]
@@ -134,7 +151,10 @@ def test_holding_out_is_another_training(
     going.send_signal(signal.SIGKILL)
     going.wait()
     assert train(tmp_path / "a", sets, *more) == 2
-    assert "is of a training with other settings or other data" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "is of a training with other settings or other data (" in error
+    assert "set held out" in error
+    assert "epochs" not in error
 
 
 def test_what_others_keep_beside_the_adapter_is_left_alone(

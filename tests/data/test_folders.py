@@ -24,6 +24,17 @@ def test_files_are_taken_whatever_they_are_called(tmp_path: Path) -> None:
     assert expand([tmp_path / "absent.xyz"]) == [tmp_path / "absent.xyz"]
 
 
+def test_a_path_that_may_not_be_looked_at_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refusing)
+    with pytest.raises(UsageError, match=r"closed/x' cannot be read \(Permission denied\)"):
+        expand([tmp_path / "closed/x"])
+
+
 def test_an_empty_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "x.png").touch()
@@ -99,6 +110,23 @@ def test_a_folder_whose_part_is_read_already_gives_the_rest(tmp_path: Path) -> N
     (make(tmp_path / "q", "0.png") / "a").symlink_to(tmp_path / "all" / "part")
     (tmp_path / "q" / "b").symlink_to(tmp_path / "all")
     assert below(tmp_path / "q") == ["0.png", "a/2.png", "b/1.png"]
+
+
+def test_folders_that_share_images_give_them_once_and_files_as_often_as_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    queries, file = make(tmp_path / "q", "a/1.png", "2.png"), tmp_path / "q" / "2.png"
+    (tmp_path / "link").symlink_to(queries)
+    found = expand([queries, queries / "a", tmp_path / "link", file, file], recursive=True)
+    assert found == [file, queries / "a/1.png", file, file]
+    assert "is in a folder given before, and counts once" in caplog.text
+    assert "2 images such as" in caplog.text
+
+
+def test_an_empty_folder_may_be_left_in_to_be_reported(tmp_path: Path) -> None:
+    full, empty = make(tmp_path / "full", "1.png"), tmp_path / "empty"
+    empty.mkdir()
+    assert expand([empty, full], keep_empty=True) == [empty, full / "1.png"]
 
 
 @pytest.mark.parametrize("recursive", [False, True])

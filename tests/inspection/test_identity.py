@@ -170,3 +170,14 @@ def test_a_context_that_lacks_a_part_of_its_record_is_damaged(tmp_path: Path) ->
     (tmp_path / "c" / "context.json").write_text(json.dumps(index))
     with pytest.raises(InvalidFile, match="says nothing of 'fit'"):
         arguments(tmp_path / "c", {})
+
+
+def test_an_adapter_that_lay_elsewhere_when_a_context_was_made_is_looked_for_by_name(
+    tmp_path: Path,
+) -> None:
+    save_context(reading("inctrl").fit(SHOTS), tmp_path / "c")
+    index = json.loads((tmp_path / "c" / "context.json").read_text())
+    index["card"] |= {"adapter": "/of/another/machine/mine", "adapter_sha256": "s"}
+    (tmp_path / "c" / "context.json").write_text(json.dumps(index))
+    assert arguments(tmp_path / "c", {})["adapter"] == "mine"
+    assert arguments(tmp_path / "c", {"fit": "pad", "layers": []})["fit"] == "pad"

@@ -109,6 +109,32 @@ def test_an_evaluation_fills_a_table_and_draws_curves(
     on_tabs(rooted, work)
 
 
+def test_single_categories_are_offered_and_what_is_not_used_is_said_before_and_after(
+    rooted: Settings, tmp_path: Path, messages: list[str]
+) -> None:
+    write_set(tmp_path / "root/made", "other", first=50)
+    odd = write_set(tmp_path / "root/made", "odd", first=90)
+    (odd / "train/good").rename(odd / "train/<b>clean")
+
+    async def work(_train: TrainTab, evaluate: EvaluateTab, _bench: Workbench) -> None:
+        words, form, data, *_ = await evaluate.look(None)
+        assert form.visible
+        assert data.choices == [
+            ("made  (mvtec, 2 categories)", "made"),
+            ("made/field  (mvtec)", "made/field"),
+            ("made/other  (mvtec)", "made/other"),
+        ]
+        line = "odd: 18 images are not used ("
+        assert line in words
+        assert "<b>" not in words
+        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1)
+        status, *_ = await ended(evaluate.board, started[0].value)
+        assert "Done" in status
+        assert f"made: {line}" in status
+
+    on_tabs(rooted, work)
+
+
 def test_a_job_can_be_stopped(rooted: Settings, messages: list[str]) -> None:
     async def work(train: TrainTab, _evaluate: EvaluateTab, _bench: Workbench) -> None:
         started = await train.start(["made"], "long", "inctrl", "1000", "", "", "", "", "")

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from live import Live, finished_job, idle_jobs, live
 
@@ -246,3 +247,27 @@ def test_data_sets_are_named_from_the_data_root_on(service: Live, client: Client
     assert found.complete
     assert [one.name for one in found.sets] == ["sets/part"] or found.sets
     assert str(root) not in json.dumps(found.model_dump())
+
+
+def test_what_a_set_leaves_out_is_told_by_the_list_and_by_the_job(
+    service: Live, client: Client
+) -> None:
+    root = service.bench.settings.data_root
+    assert root is not None
+    part = root / "odds" / "part"
+    for kind, count in (("Train/OK", 3), ("Test/OK", 1), ("Test/NG", 1), ("validation", 1)):
+        (part / kind).mkdir(parents=True)
+        for i in range(count):
+            shutil.copy(NORMALS[i], part / kind / f"{i}.png")
+    image = PIL.Image.open(NORMALS[3]).rotate(180)
+    for kind in ("Test/OK", "Test/NG"):
+        image.rotate(len(kind)).save(part / kind / "0.png")
+    line = "part/validation: 1 image is not used (0.png)"
+    listed = next(one for one in client.data().sets if one.name == "odds")
+    assert listed.left_out == [line]
+    job = client.submit(
+        {"kind": "evaluate", "data": ["odds"], "detectors": ["incontext"], "shots": [2], "seeds": 1}
+    )
+    ended = client.wait(job.id, every=0.1, timeout=120)
+    assert (ended.state, ended.warnings) == ("succeeded", [f"odds: {line}"])
+    assert str(root) not in json.dumps(ended.model_dump())

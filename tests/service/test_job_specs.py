@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from jobwork import made_root
-from labelled import write_set
+from labelled import picture, save, write_set
 
 from inctrl.cli.main import build_parser
 from inctrl.errors import MissingData, UsageError
@@ -56,14 +56,47 @@ def test_data_sets_are_listed_by_names_that_jobs_take(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "round").symlink_to(root)
     found = data_sets(root)
-    assert [(one.name, one.layout) for one in found.sets] == [
-        ("deep/er", "mvtec"),
-        ("made", "mvtec"),
+    assert [(one.name, one.layout, one.categories) for one in found.sets] == [
+        ("deep/er", "mvtec", 1),
+        ("made", "mvtec", 2),
+        ("made/field", "mvtec", 1),
+        ("made/plain", "mvtec", 1),
     ]
     assert found.complete
-    assert [inside(root, one.name) for one in found.sets] == ["./deep/er", "./made"]
+    assert [inside(root, one.name) for one in found.sets][:2] == ["./deep/er", "./made"]
     assert not data_sets(root, most=1).complete
     assert data_sets(root, seconds=0).sets == []
+
+
+def test_single_categories_and_sets_beside_them_can_be_chosen_from_a_root_of_categories(
+    tmp_path: Path,
+) -> None:
+    for name in ("bolt", "nut"):
+        write_set(tmp_path, name)
+    write_set(tmp_path / "sets/more", "screw", train=2)
+    for part in ("OK", "NG"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+        save(tmp_path / "own" / part / "0.png", picture(0))
+    found = data_sets(tmp_path)
+    assert [(one.name, one.layout) for one in found.sets] == [
+        (".", "mvtec"),
+        ("bolt", "mvtec"),
+        ("nut", "mvtec"),
+        ("own", "folder"),
+        ("sets/more", "mvtec"),
+    ]
+    assert found.complete
+    assert [inside(tmp_path, one.name) for one in found.sets[1:3]] == ["./bolt", "./nut"]
+
+
+def test_the_list_names_what_sets_leave_out(root: Path) -> None:
+    (root / "made/odd/clean").mkdir(parents=True)
+    save(root / "made/odd/clean/0.png", picture(0))
+    made = next(one for one in data_sets(root).sets if one.name == "made")
+    assert made.left_out == [
+        "odd: 1 image is not used (0.png): no folder 'train/good' (it has clean)"
+    ]
+    assert str(root) not in str(data_sets(root))
 
 
 GOOD = {

@@ -103,6 +103,13 @@ def test_another_training_s_checkpoint_is_refused(tmp_path: Path) -> None:
         finish(toy(), RECIPE, replace(run(tmp_path), identity="other"))
 
 
+def test_what_another_training_has_else_is_named(tmp_path: Path) -> None:
+    mine, other = '{"images": "a", "epochs": "1", "rate": "2"}', '{"images": "b", "epochs": "1"}'
+    finish(toy(), RECIPE, replace(run(tmp_path), identity=mine))
+    with pytest.raises(UsageError, match=r"other settings or other data \(images\); delete"):
+        finish(toy(), RECIPE, replace(run(tmp_path), identity=other))
+
+
 def test_the_best_epoch_on_what_was_held_out_is_kept(tmp_path: Path) -> None:
     learner, seen = toy(), []
 

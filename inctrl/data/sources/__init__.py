@@ -52,7 +52,7 @@ SOURCES: dict[str, Source] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class DataSet:
     """What is in a data set, and what lies there but is not used, in lines.
 
     name   of its folder or file
@@ -80,7 +80,7 @@ def read_data(spec: str | Path, *, labelled: bool = True) -> list[Category]:
     return found.categories
 
 
-def find_data(spec: str | Path, *, labelled: bool = True) -> Found:
+def find_data(spec: str | Path, *, labelled: bool = True) -> DataSet:
     """The categories of `PATH` or `LAYOUT:PATH`, in the order of their names.
 
     labelled   categories without test images are left out; training does without them
@@ -99,6 +99,8 @@ def find_data(spec: str | Path, *, labelled: bool = True) -> Found:
             ]
             found = tested
         fault = _fault(found, labelled)
+        if fault and lines:
+            fault = f"{fault}; {_printable(lines[0])}"
     except InctrlError as error:
         fault = str(error)
     except (OSError, ValueError, KeyError, IndexError) as error:
@@ -109,7 +111,7 @@ def find_data(spec: str | Path, *, labelled: bool = True) -> Found:
             f"`inctrl data {name}`",
             describe(name),
         )
-    return Found(path.absolute().name, found, tuple(map(_printable, lines)))
+    return DataSet(path.absolute().name, found, tuple(map(_printable, lines)))
 
 
 def find_layout(spec: str | Path) -> tuple[str, Path]:

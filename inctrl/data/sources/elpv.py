@@ -7,6 +7,7 @@ from inctrl.data.sources.source import Source, listed, locate, spot, with_test_q
 from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
+from inctrl.files.text import read_text
 
 PLACES = ("", "src/elpv_dataset/data")
 TREE = """
@@ -25,7 +26,7 @@ def recognise(root: Path) -> bool:
 
 def read(root: Path) -> list[Category]:
     folder = locate(root, PLACES, "labels.csv", "images")
-    lines = (folder / "labels.csv").read_text("utf-8").splitlines()
+    lines = read_text(folder / "labels.csv").splitlines()
     cells = sorted(_cell(folder, i, line) for i, line in enumerate(lines, 1) if line.strip())
     normal = tuple(Stored(path) for path, probability, _ in cells if probability == 0)
     test = tuple(Sample(Stored(path), True, kind) for path, share, kind in cells if share == 1)

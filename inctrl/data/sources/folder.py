@@ -7,7 +7,17 @@ from inctrl.data.categories import Category, Mask, Sample
 from inctrl.data.folders import subfolders
 from inctrl.data.sources import mvtec
 from inctrl.data.sources.maskfiles import apart, fitting
-from inctrl.data.sources.names import ANOMALOUS, LABELS, MASKS, NORMAL, images_of, key, named
+from inctrl.data.sources.names import (
+    ANOMALOUS,
+    LABELS,
+    MASKS,
+    NORMAL,
+    TEST,
+    TRAIN,
+    images_of,
+    key,
+    named,
+)
 from inctrl.data.sources.source import Source, with_test_quarter
 from inctrl.data.sources.unused import lacking, unused
 from inctrl.data.stored import Stored
@@ -26,15 +36,33 @@ can be trained on, and is left out of an evaluation.
 
 def recognise(root: Path) -> bool:
     # test/good and test/bad of a set in the layout of MVTec AD would look like a category.
-    return not mvtec.recognise(root) and bool(categories(root))
+    if mvtec.recognise(root):
+        return False
+    found = categories(root)
+    return bool(found) and (found != [root] or _whole(root) or not _half(root))
 
 
 def categories(root: Path) -> list[Path]:
-    """The folders of the categories: `root` alone where it is one."""
-    if named(root, NORMAL) and named(root, ANOMALOUS):
+    """The folders of the categories: `root` alone where it is one.
+
+    Normal images alone make one too, but not the half of a set in the layout of MVTec AD.
+    """
+    if _whole(root):
         return [root]
-    below = [folder for folder in subfolders(root) if named(folder, NORMAL)]
+    below = [
+        folder
+        for folder in subfolders(root)
+        if _whole(folder) or (named(folder, NORMAL) and not _half(folder))
+    ]
     return below or ([root] if named(root, NORMAL) else [])
+
+
+def _whole(folder: Path) -> bool:
+    return bool(named(folder, NORMAL) and named(folder, ANOMALOUS))
+
+
+def _half(folder: Path) -> bool:
+    return key(folder.absolute().name) in TRAIN | TEST
 
 
 def read(root: Path) -> list[Category]:
@@ -49,7 +77,7 @@ def left_out(root: Path, found: list[Category]) -> list[str]:
         for names, label in ((NORMAL, "normal"), (ANOMALOUS, "anomalous"))
         if len(parts := named(folder, names)) > 1
     ]
-    return both + unused(root, found, lacking("normal"))
+    return both + unused(root, found, lacking("normal", categories(root)))
 
 
 def _category(folder: Path, root: Path) -> Category:

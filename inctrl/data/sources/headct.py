@@ -1,6 +1,5 @@
 """HeadCT: the Kaggle set `felipekitamura/head-ct-hemorrhage`."""
 
-import csv
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
@@ -8,6 +7,7 @@ from inctrl.data.sources.source import Source, listed, locate, spot, with_test_q
 from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
+from inctrl.files.text import read_rows
 
 TREE = """
 DIR/labels.csv            lines `0, 1`: number of the image, and whether it shows a hemorrhage
@@ -24,18 +24,19 @@ def recognise(root: Path) -> bool:
 def read(root: Path) -> list[Category]:
     locate(root, ("",), "labels.csv", "head_ct")
     images = spot(root, ("head_ct/head_ct",)) or root / "head_ct"
-    with (root / "labels.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file, skipinitialspace=True) if row][1:]
-    slices = sorted(_slice(images, row) for row in rows)
+    rows = read_rows(root / "labels.csv")[1:]
+    slices = sorted(_slice(images, line, row) for line, row in rows)
     normal = tuple(Stored(path) for path, bleeds in slices if not bleeds)
     test = tuple(Sample(Stored(path), True, "hemorrhage") for path, bleeds in slices if bleeds)
     return [with_test_quarter(Category("headct", "headct", normal, test, root, "head CT"))]
 
 
-def _slice(images: Path, row: list[str]) -> tuple[Path, bool]:
-    if len(row) != 2 or row[1].strip() not in ("0", "1"):
-        raise MissingData(f"labels.csv: {row} is not a number and 0 or 1")
-    return listed(images / f"{int(row[0]):03d}.png", "labels.csv"), row[1].strip() == "1"
+def _slice(images: Path, line: int, row: list[str]) -> tuple[Path, bool]:
+    number, bleeds, *more = (cell.strip() for cell in [*row, ""][: max(2, len(row))])
+    where = f"labels.csv, line {line}"
+    if not number.isdecimal() or bleeds not in ("0", "1") or any(more):
+        raise MissingData(f"{where}: {row} is not a number and 0 or 1")
+    return listed(images / f"{int(number):03d}.png", where), bleeds == "1"
 
 
 SOURCE = Source(

@@ -44,7 +44,7 @@ def left_out(root: Path, found: list[Category]) -> list[str]:
         for folder in folders
         if len(normal := _normal(folder)) > 1
     ]
-    return both + unused(root, found, lacking("train/good"))
+    return both + unused(root, found, lacking("train/good", folders))
 
 
 def _normal(folder: Path) -> list[Path]:

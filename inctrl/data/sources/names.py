@@ -5,7 +5,9 @@ from pathlib import Path
 
 from inctrl.data.folders import look, subfolders
 
-NORMAL = frozenset({"normal", "normals", "good", "ok", "okay", "pass", "passed", "nodefect"})
+NORMAL = frozenset(
+    {"normal", "normals", "good", "ok", "okay", "pass", "passed", "nodefect", "defectfree"}
+)
 ANOMALOUS = frozenset(
     {
         *("anomalous", "anomaly", "anomalies", "abnormal", "bad", "nogood", "notgood"),

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from inctrl.data.categories import Category, Sample
-from inctrl.data.sources.source import Source
+from inctrl.data.sources.source import Source, listed_in
 from inctrl.data.stored import Stored
 from inctrl.decoding import open_image
 from inctrl.errors import InvalidFile, MissingData
 from inctrl.files.tensors import read_tensors
+from inctrl.files.text import read_text
 from inctrl.images import Image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -80,7 +81,7 @@ def _entries(lists: Iterable[Path]) -> list[Entry]:
 
 def _rows(file: Path) -> list[object]:
     try:
-        rows = json.loads(file.read_text("utf-8"))
+        rows = json.loads(read_text(file))
     except ValueError as error:
         raise MissingData(f"{file.name} is no JSON ({error})") from None
     if not isinstance(rows, list):
@@ -92,11 +93,12 @@ def _entry(file: Path, number: int, row: object) -> Entry:
     entry = f"{file.name}, entry {number}"
     match row:
         case {"image_path": str(path), "target": 0 | 1 as target, "type": str(type_)}:
-            bases = file.resolve().parents
-            image = next((base / path for base in bases if (base / path).is_file()), None)
-            if image is None:
-                raise MissingData(f"{entry}: there is no file {path!r} in or above its folder")
-            return Entry(image, target == 1, type_)
+            bases = dict.fromkeys([*file.resolve().parents, *file.absolute().parents])
+            try:
+                return Entry(listed_in(bases, path, entry), target == 1, type_)
+            except MissingData:
+                where = "in or above its folder"
+                raise MissingData(f"{entry}: there is no file {path!r} {where}") from None
         case _:
             raise MissingData(f"{entry} is no image_path, target (0 or 1) and type")
 

@@ -1,5 +1,6 @@
 """A row of the table of sources, and what readers share: finding files, splitting off a test."""
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,21 @@ def listed(file: Path, line: str) -> Path:
     if not file.is_file():
         raise MissingData(f"{line}: there is no file {str(file)!r}")
     return file
+
+
+def listed_in(folders: Iterable[Path], name: str, line: str) -> Path:
+    """The file that a list names, in the first folder that has it; MissingData as from `listed`.
+
+    Lists come from other machines: with backslashes, quotes and spaces around, and with letters
+    composed in the other way.
+    """
+    bare = name.strip().strip("\"'").strip()
+    slashed = bare.replace("\\", "/")
+    composed = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]
+    names = dict.fromkeys([name, bare, slashed, *composed])
+    places = list(folders)
+    files = (folder / one for one in names if one for folder in places)
+    return listed(next((file for file in files if file.is_file()), places[0] / name), line)
 
 
 def with_test_quarter(category: Category) -> Category:

@@ -1,29 +1,33 @@
 """A CSV file that lists the images of a data set, with their labels."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.sources.source import Source, listed
+from inctrl.data.sources.names import ANOMALOUS, NORMAL, TEST, TRAIN, key
+from inctrl.data.sources.source import Source, listed_in
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData
+from inctrl.files.text import read_rows
 from inctrl.registry import unknown
 
 NEEDED = ("path", "label", "split")
 OPTIONAL = ("mask", "category", "item", "group", "kind")
-LABELS = {"normal": False, "0": False, "anomalous": True, "1": True}
-SPLITS = ("train", "test")
+ZERO, ONE = frozenset({"0", "0.0", "false"}), frozenset({"1", "1.0", "true"})
+SPLITS = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(TEST, "test")}
 TREE = """
 FILE.csv, with these columns in the first line, paths starting at the file's folder:
 path       of an image
-label      normal or anomalous (or 0, 1); all of train are normal
+label      normal or anomalous (or good, bad, OK, NG, 0, 1, false, true); all of train are normal
 split      train (shots are drawn from these) or test
 mask       path of its mask, bright = anomalous           where there is one
 category   name of the category                           default: the name of the file
 item       what the category's images show, in words      default: the name of the category
 group      what images share: a part, a patient, a slide  where it is known
 kind       of the defect                                  where it is known
+
+Commas, semicolons, tabs or bars part the values; letter case and blank rows do not matter. It may
+be UTF-8, UTF-16 or, from an old spreadsheet, Windows-1252.
 """
 
 
@@ -39,7 +43,7 @@ class Row:
 
 
 def recognise(path: Path) -> bool:
-    return path.suffix.lower() == ".csv" and path.is_file()
+    return path.suffix.lower() in (".csv", ".tsv") and path.is_file()
 
 
 def read(path: Path) -> list[Category]:
@@ -65,33 +69,47 @@ def _category(path: Path, name: str, rows: list[Row]) -> Category:
 
 
 def _rows(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-        reader = csv.DictReader(file, restkey="", restval="")
-        names = reader.fieldnames or ()
-        for name in names:
-            if name not in NEEDED + OPTIONAL:
-                raise unknown(name, NEEDED + OPTIONAL, "column")
-        if missing := [name for name in NEEDED if name not in names]:
-            raise MissingData(f"line 1: no column {', '.join(missing)}")
-        return [_row(path, reader.line_num, row) for row in reader]
+    rows = read_rows(path, NEEDED + OPTIONAL)
+    line, head = rows[0] if rows else (1, [])
+    names = [cell.strip().lower() for cell in head]
+    while names and not names[-1]:  # spreadsheets end every line with as many separators
+        names.pop()
+    for name in names:
+        if name not in NEEDED + OPTIONAL:
+            raise unknown(name, NEEDED + OPTIONAL, "column")
+        if names.count(name) > 1:
+            raise MissingData(f"line {line}: column {name!r} is there twice")
+    if missing := [name for name in NEEDED if name not in names]:
+        raise MissingData(f"line {line}: no column {', '.join(missing)}")
+    return [_row(path, number, names, cells) for number, cells in rows[1:]]
 
 
-def _row(path: Path, line: int, row: dict[str, str]) -> Row:
+def _row(path: Path, line: int, names: list[str], cells: list[str]) -> Row:
     where = f"line {line}"
-    if "" in row:
+    if any(cell.strip() for cell in cells[len(names) :]):
         raise MissingData(f"{where}: more values than columns")
-    if row["label"] not in LABELS or row["split"] not in SPLITS:
+    row = dict.fromkeys(NEEDED + OPTIONAL, "") | dict(zip(names, cells, strict=False))
+    folders = (path.parent, path.resolve().parent)
+    values = {name: value.strip() for name, value in row.items()}
+    label, split = _anomalous(values["label"]), SPLITS.get(key(values["split"]))
+    if label is None or split is None:
         raise MissingData(
-            f"{where}: label {row['label']!r} and split {row['split']!r} are not one of "
-            f"{', '.join(LABELS)} and one of {', '.join(SPLITS)}"
+            f"{where}: label {values['label']!r} and split {values['split']!r} are not one of "
+            "normal, anomalous, good, bad, OK, NG, 0, 1, false, true and one of train, test"
         )
-    anomalous = LABELS[row["label"]]
-    if anomalous and row["split"] == "train":
+    if label and split == "train":
         raise MissingData(f"{where}: an anomalous image in train; shots are drawn from normal ones")
-    image = Stored(listed(path.parent / row["path"], where), group=row.get("group") or None)
-    mask = row.get("mask") and Mask(Stored(listed(path.parent / row["mask"], where)))
-    sample = Sample(image, anomalous, row.get("kind", ""), mask or None)
-    return Row(line, sample, row["split"], row.get("category") or path.stem, row.get("item", ""))
+    image = Stored(listed_in(folders, row["path"], where), group=values["group"] or None)
+    mask = Mask(Stored(listed_in(folders, row["mask"], where))) if values["mask"] else None
+    sample = Sample(image, label, values["kind"], mask)
+    return Row(line, sample, split, values["category"] or path.stem, values["item"])
+
+
+def _anomalous(label: str) -> bool | None:
+    """What a label says, in any letter case; None where it is none."""
+    if label.lower() in ZERO or key(label) in NORMAL:
+        return False
+    return True if label.lower() in ONE or key(label) in ANOMALOUS else None
 
 
 SOURCE = Source(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category
 from inctrl.data.folders import subfolders
-from inctrl.data.passed import left_out
+from inctrl.data.passed import not_read
 from inctrl.data.sources.names import LABELS, key
 from inctrl.decoding import SUFFIXES
 
@@ -64,13 +64,15 @@ def unused(root: Path, categories: Sequence[Category], why: Why = lambda _: "") 
     return lines
 
 
-def lacking(name: str) -> Why:
-    """Why a folder is no category: that it has no subfolder of this name."""
+def lacking(name: str, categories: Sequence[Path]) -> Why:
+    """Why a folder beside categories is none: that it has no subfolder of this name."""
 
     def why(folder: Path) -> str:
-        has = ", ".join(path.name for path in subfolders(folder)[:NAMED]) or "no folders"
-        more = ", ..." if len(subfolders(folder)) > NAMED else ""
-        return f"no folder {name!r} (it has {has}{more})"
+        if folder.parent in categories:
+            return ""
+        inside = subfolders(folder)
+        has = ", ".join(path.name for path in inside[:NAMED]) or "no folders"
+        return f"no folder {name!r} (it has {has}{', ...' if len(inside) > NAMED else ''})"
 
     return why
 
@@ -108,8 +110,9 @@ class _Look:
             if entry in inside:
                 found.below.append(self.at(entry))
             elif entry.is_dir():
-                if not left_out(entry.name, entry):
-                    self.closed.append((entry, "is a link that is not followed"))
+                fault = not_read(entry)
+                if fault:
+                    self.closed.append((entry, fault))
             elif _clutter(entry):
                 continue
             elif self._is_used(entry):
@@ -164,7 +167,7 @@ def _foreign(inside: Sequence[_Folder], where: Path) -> Iterator[str]:
         file
         for folder in inside
         for file in folder.others
-        if folder.used or folder.images or file.suffix.lower() in FOREIGN
+        if folder.used or file.suffix.lower() in FOREIGN
     ]
     if files:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in files)

@@ -1,14 +1,15 @@
 """VisA (Zou et al. 2022) as its tar file unpacks, with the one-class split that comes with it."""
 
-import csv
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.sources.source import Source, listed
+from inctrl.data.sources.source import Source, listed_in
 from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
+from inctrl.files.text import read_rows
 
 SPLIT = "split_csv/1cls.csv"
+COLUMNS = ("object", "split", "label", "image", "mask")
 TREE = """
 DIR/split_csv/1cls.csv                       the split: object,split,label,image,mask
 DIR/CATEGORY/Data/Images/Normal/*.JPG        normal images
@@ -22,15 +23,16 @@ def recognise(root: Path) -> bool:
 
 
 def read(root: Path) -> list[Category]:
-    with (root / SPLIT).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    (_, head), *lines = read_rows(root / SPLIT, COLUMNS)
+    names = [name.strip().lower() for name in head]
+    rows = [dict(zip(names, map(str.strip, cells), strict=False)) for _, cells in lines]
     return [_category(root, name, rows) for name in sorted({row["object"] for row in rows})]
 
 
 def _category(root: Path, name: str, rows: list[dict[str, str]]) -> Category:
     mine = sorted((row for row in rows if row["object"] == name), key=lambda row: row["image"])
     train = tuple(
-        Stored(listed(root / row["image"], SPLIT))
+        Stored(listed_in([root], row["image"], SPLIT))
         for row in mine
         if row["split"] == "train" and row["label"] == "normal"
     )
@@ -39,10 +41,10 @@ def _category(root: Path, name: str, rows: list[dict[str, str]]) -> Category:
 
 
 def _sample(root: Path, row: dict[str, str]) -> Sample:
-    image = Stored(listed(root / row["image"], SPLIT))
+    image = Stored(listed_in([root], row["image"], SPLIT))
     if row["label"] == "normal":
         return Sample(image, anomalous=False)
-    mask = Mask(Stored(listed(root / row["mask"], SPLIT)), above=0) if row["mask"] else None
+    mask = Mask(Stored(listed_in([root], row["mask"], SPLIT)), above=0) if row["mask"] else None
     return Sample(image, True, row["label"], mask)
 
 

@@ -40,11 +40,11 @@ def test_headct_the_second_column_tells_hemorrhages(tmp_path: Path, below: str) 
 
 def test_headct_a_label_that_is_none_is_told(tmp_path: Path) -> None:
     (headct(tmp_path) / "labels.csv").write_text("id, hemorrhage\n0, yes\n")
-    with pytest.raises(MissingData, match=r"labels\.csv: \['0', 'yes'\]"):
+    with pytest.raises(MissingData, match=r"labels\.csv, line 2: \['0', 'yes'\]"):
         read_data(tmp_path)
 
 
 def test_headct_an_image_that_is_not_there_is_told(tmp_path: Path) -> None:
     (headct(tmp_path) / "head_ct/head_ct/005.png").unlink()
-    with pytest.raises(MissingData, match=r"labels\.csv: there is no file .*005\.png"):
+    with pytest.raises(MissingData, match=r"labels\.csv, line 7: there is no file .*005\.png"):
         read_data(tmp_path)
