@@ -13,6 +13,7 @@ A set with a rule of its own keeps it (`Mask.above`). Everywhere else a mask is 
     JPEG, WebP          what is bright; what is dim may be a trace of the compression
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +61,16 @@ def read_mask(sample: Sample, size: tuple[int, int]) -> Marks:
 def marks(stored: Stored, above: int | None = None) -> Marks:
     """The pixels H W that a mask marks: those brighter than `above`, or as the module tells.
 
+    Of a palette it is the index that counts as the number of the defect, not its colour.
+
     Raises UnreadableImage or MissingData, naming the file.
     """
-    if above is not None or stored.part is not None:
+    if stored.part is not None:
         return _above(stored.open().rgb.max(axis=2), HALF if above is None else above)
     image = _opened(stored.file)
+    if above is not None:
+        numbers = np.asarray(image) if image.mode == "P" else stored.open().rgb.max(axis=2)
+        return _above(numbers, above)
     if image.mode == "F" or image.mode.startswith("I"):
         return _deep(decode(stored.file).pixels.astype(np.float64))
     if image.has_transparency_data:
@@ -106,9 +112,10 @@ def unmasked(category: Category) -> str | None:
     )
 
 
-def inverted(category: Category, shares: dict[str, float]) -> str | None:
+def inverted(name: str, shares: Mapping[str, float]) -> str | None:
     """What looks like masks in which the defect is dark: they mark most of their image.
 
+    name     of the category
     shares   of its image that each mask marks, by name
     """
     large = {name: share for name, share in shares.items() if share > MUCH}
@@ -116,11 +123,10 @@ def inverted(category: Category, shares: dict[str, float]) -> str | None:
         large |= {name: share for name, share in shares.items() if share > 0.5}
     if not large:
         return None
-    name, share = max(large.items(), key=lambda item: item[1])
+    first, share = max(large.items(), key=lambda item: item[1])
     return (
-        f"{len(large)} of {len(shares)} masks of {category.dataset}/{category.name} mark most of "
-        f"their image ({name}: {100 * share:.0f} %): if the defect is what is dark in them, invert "
-        "them"
+        f"{len(large)} of {len(shares)} masks of {name} mark most of their image ({first}: "
+        f"{100 * share:.0f} %): if the defect is what is dark in them, invert them"
     )
 
 
