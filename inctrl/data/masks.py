@@ -7,7 +7,7 @@ A set with a rule of its own keeps it (`Mask.above`). Everywhere else a mask is 
                         written; the soft edge of a bright patch counts from the half on
     more than 8 bits    the same, with half of the largest value
     index (palette)     index 0 is the background, whatever its colour, all others are marked; where
-                        that would mark most of the image and index 0 is not black, colours count
+                        that would mark most of the image and index 0 is no black, colours count
     colour              all that is not black; without black, all but the most frequent colour
     transparent ground  what is opaque; of opaque black with something bright in it, what is bright
     JPEG, WebP          what is bright; what is dim may be a trace of the compression
@@ -75,7 +75,8 @@ def marks(stored: Stored, above: int | None = None) -> Marks:
         return _deep(decode(stored.file).pixels.astype(np.float64))
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
-        if rgba[..., 3].min() < 255:
+        empty = image.format == "BMP" and not rgba[..., 3].any()  # its fourth byte may be unused
+        if rgba[..., 3].min() < 255 and not empty:
             return _drawn(rgba)
     if image.mode == "P":
         return _indexed(image)
@@ -190,7 +191,7 @@ def _indexed(image: PIL.Image.Image) -> Marks:
     if (palette[used] == used[:, None]).all():  # its palette is the ramp of grays
         return _levels(index)
     marked: Marks = index != 0
-    if marked.mean() > 0.5 and palette[0].any():
+    if marked.mean() > 0.5 and (palette[0].any() or 0 not in used):
         by_colour = _coloured(palette[index])
         if 0 < by_colour.mean() < marked.mean():
             return by_colour

@@ -1,5 +1,6 @@
 """How a mask may be drawn: every drawing here is of the same mark."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ DRAWN = {
     "an index of two blacks": palette(BLACK, BLACK),
     "a palette of colours in no order": palette(RED, BLACK, marked=0, ground=1),
     "a palette of black and white turned round": palette(WHITE, BLACK, marked=0, ground=1),
+    "a palette of which index 0 is not used": palette(BLACK, WHITE, RED, marked=2, ground=1),
     "a palette with a transparent ground": see_through(palette(WHITE, RED), 0),
     "black is transparent": see_through(gray(255), 0),
 }
@@ -123,6 +125,17 @@ def test_a_mask_may_be_stored_as(suffix: str, how: str, tmp_path: Path) -> None:
     image = DRAWN[how]
     image.save(tmp_path / f"m.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
     np.testing.assert_array_equal(marks(Stored(tmp_path / f"m.{suffix}")), MARK)
+
+
+def test_a_bmp_with_an_unused_fourth_byte_is_read_by_its_colours(tmp_path: Path) -> None:
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)  # where red, green, blue and alpha are
+    head = struct.pack("<IiiHHIIiiII4I", 108, 30, -20, 1, 32, 3, 2400, 0, 0, 0, 0, *masks)
+    pixels = np.where(MARK[..., None], (255, 255, 255, 0), 0).astype(np.uint8).tobytes()
+    start = struct.pack("<2sIHHI", b"BM", 122 + len(pixels), 0, 0, 122)
+    (tmp_path / "m.bmp").write_bytes(start + head + bytes(52) + pixels)
+    with PIL.Image.open(tmp_path / "m.bmp") as stored:
+        assert stored.mode == "RGBA"
+    np.testing.assert_array_equal(marks(Stored(tmp_path / "m.bmp")), MARK)
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "group4"])
