@@ -201,13 +201,17 @@ def _warn_of_learned(notes: list[str]) -> None:
 
 def _tell_replaced(args: argparse.Namespace, plan: "Plan", out: Path) -> None:
     """Cells of a former evaluation stay; what it came to is written over."""
+    from inctrl.evaluation.plan import FEW
+
     file = out / "results.json"
     try:
-        same = plan.holds(json.loads(file.read_bytes()))
+        lacks = plan.lacks(json.loads(file.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return  # there are none that can be read
-    if not same:
-        _tell(args, f"{file}: results of a former evaluation with other options are replaced")
+    if lacks:
+        told = ", ".join(lacks[:FEW]) + (", ..." if len(lacks) > FEW else "")
+        said = "results of a former evaluation with other options are replaced"
+        _tell(args, f"{file}: {said} ({told})")
 
 
 def _warn_of_small_cache(args: argparse.Namespace, work: "Run") -> None:

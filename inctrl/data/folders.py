@@ -50,7 +50,11 @@ def expand(arguments: Iterable[str | Path], *, recursive: bool = False) -> list[
     """
     found: list[Path] = []
     for argument in map(Path, arguments):
-        if not argument.is_dir():
+        try:
+            is_folder = argument.is_dir()
+        except OSError as error:  # a folder around it may not be entered
+            raise UsageError(f"{str(argument)!r} cannot be read ({error.strerror})") from None
+        if not is_folder:
             found.append(argument)
             continue
         inside = images_in(argument, recursive=recursive)

@@ -93,7 +93,7 @@ class Passed:
 
     def aside(self, reason: Reason, folder: Path) -> None:
         """A folder that is left out; nothing is said of one that holds no images."""
-        images = _images_below(folder)
+        images = images_below(folder)
         if images:
             self.add(reason, folder)
             self._images[reason] += images
@@ -132,6 +132,17 @@ def left_out(name: str, path: Path) -> Reason | None:
     return "written" if name.endswith(PARTIAL) or _written(path) else None
 
 
+def not_read(folder: Path) -> str:
+    """Why a folder in a data set is not read, in words; empty where it holds no images."""
+    reason = left_out(folder.name, folder)
+    if reason is None:
+        return "is a link that is not followed"
+    images = images_below(folder)
+    counted = f"{images} image" if images == 1 else f"{images} images"
+    why = {"written": "a run has written it", "kept": "a program keeps it beside pictures"}
+    return f"is left out with {counted}: {why.get(reason, 'it is hidden')}" if images else ""
+
+
 def _written(folder: Path) -> bool:
     try:
         return any(all((folder / part).exists() for part in parts) for parts in WRITTEN)
@@ -139,7 +150,7 @@ def _written(folder: Path) -> bool:
         return False
 
 
-def _images_below(folder: Path) -> int:
+def images_below(folder: Path) -> int:
     """Images in a folder and below, as far as one looks; what macOS notes of them is none."""
     names = islice((name for _, _, files in os.walk(folder) for name in files), LOOK)
     return sum(Path(n).suffix.lower() in SUFFIXES and not n.startswith("._") for n in names)

@@ -46,17 +46,19 @@ class Plan:
         most = max(self.shots)  # draws of one seed are nested
         return sorted({i for seed in self.seeds for i in category.draw(most, seed)})
 
-    def holds(self, former: Mapping[str, Any]) -> bool:
-        """Whether all that a former results.json tells of is planned again."""
+    def lacks(self, former: Mapping[str, Any]) -> list[str]:
+        """What a former results.json tells of and is not planned again, in words."""
         mine = {entrant.contender.label for entrant in self.entrants}
         tests = {(category.dataset, category.name) for category in self.categories}
-        return (
-            {one["label"] for one in former["contenders"]} <= mine
-            and {(test["dataset"], test["category"]) for test in former["tests"]} <= tests
-            and set(former["shots"]) <= set(self.shots)
-            and set(former["seeds"]) <= set(self.seeds)
-            and bool(former["alpha"] == self.alpha)
-        )
+        labels = [one["label"] for one in former["contenders"]]
+        tested = [(test["dataset"], test["category"]) for test in former["tests"]]
+        return [
+            *(f"detector {label}" for label in labels if label not in mine),
+            *(f"category {'/'.join(test)}" for test in tested if test not in tests),
+            *(f"k = {k}" for k in former["shots"] if k not in self.shots),
+            *(f"seed {seed}" for seed in former["seeds"] if seed not in self.seeds),
+            *([f"alpha {former['alpha']}"] if former["alpha"] != self.alpha else []),
+        ]
 
     def test_set(self, category: Category) -> TestSet:
         test = category.test

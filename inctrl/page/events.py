@@ -23,7 +23,7 @@ FIXES: Mapping[Fix, str] = {
     "use another cache": "have the service started with another cache",
     "read subfolders": "choose the folder below",
     "use another store": "have the service started with another store",
-    "name a store": "have the service started with --store DIR",
+    "name a store": "have the service started with a store",
     "name a folder": "have the service started with INCTRL_ADAPTERS set",
     "overwrite": "choose another name",
 }

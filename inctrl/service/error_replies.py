@@ -58,7 +58,7 @@ FIXES: Mapping[errors.Fix, str] = {
     "use another cache": "have the service started with another cache",
     "read subfolders": "set 'recursive' to read subfolders",
     "use another store": "have the service started with another store",
-    "name a store": "have the service started with --store DIR",
+    "name a store": "have the service started with a store",
     "name a folder": "have the service started with INCTRL_ADAPTERS set",
     "overwrite": "choose another file",
 }

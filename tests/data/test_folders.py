@@ -24,6 +24,17 @@ def test_files_are_taken_whatever_they_are_called(tmp_path: Path) -> None:
     assert expand([tmp_path / "absent.xyz"]) == [tmp_path / "absent.xyz"]
 
 
+def test_a_path_that_may_not_be_looked_at_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refusing)
+    with pytest.raises(UsageError, match=r"closed/x' cannot be read \(Permission denied\)"):
+        expand([tmp_path / "closed/x"])
+
+
 def test_an_empty_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "x.png").touch()

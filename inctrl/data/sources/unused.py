@@ -15,7 +15,7 @@ from pathlib import Path
 
 from inctrl.data.categories import Category
 from inctrl.data.folders import subfolders
-from inctrl.data.passed import left_out
+from inctrl.data.passed import not_read
 from inctrl.data.sources.names import LABELS, key
 from inctrl.images import SUFFIXES
 
@@ -116,8 +116,9 @@ class _Look:
             if entry in inside:
                 found.below.append(self.at(entry))
             elif entry.is_dir():
-                if not left_out(entry.name, entry):
-                    self.closed.append((entry, "is a link that is not followed"))
+                fault = not_read(entry)
+                if fault:
+                    self.closed.append((entry, fault))
             elif _clutter(entry):
                 continue
             elif self._is_used(entry):

@@ -186,7 +186,8 @@ def test_what_a_run_has_written_is_not_looked_through(tmp_path: Path) -> None:
     picture(root / "runs/detect-1/overlays/x.png")
     for name in ("scores.json", "report.html"):
         (root / "runs/detect-1" / name).touch()
-    assert find_data(root).left_out == ()
+    [said] = find_data(root).left_out
+    assert said == "runs/detect-1 is left out with 1 image: a run has written it"
 
 
 def test_the_look_ends_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

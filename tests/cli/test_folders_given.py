@@ -136,3 +136,22 @@ def test_linked_kinds_of_defects_count_as_others_do(
         assert run(["data", path]) == 0
         counts.append(capsys.readouterr().out.splitlines()[-1].split()[1:])
     assert counts[0] == counts[1] == ["2", "1", "3", "3"]
+
+
+def test_a_data_set_names_what_programs_and_runs_keep_in_it(
+    parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inspected(capsys, "parts", "--normal", "normal", "--out", "set/nut/run")
+    for i in range(3):
+        field(parts / f"set/nut/train/good/{i}.png", i)
+        field(parts / f"set/nut/test/bent/{i}.png", 20 + i)
+        field(parts / f"set/nut/test/@eaDir/{i}.png/{i}.jpg", 20 + i)
+        field(parts / f"set/nut/test/.ipynb_checkpoints/{i}-checkpoint.png", 20 + i)
+    capsys.readouterr()
+    assert run(["data", "set"]) == 0
+    streams = capsys.readouterr()
+    assert streams.out.splitlines()[3].split() == ["nut", "3", "0", "3", "0"]
+    said = streams.out + streams.err
+    assert "nut/test/@eaDir is left out with 3 images: a program keeps it" in said
+    assert "nut/test/.ipynb_checkpoints is left out with 3 images" in said
+    assert "nut/run is left out with 2 images: a run has written it" in said
