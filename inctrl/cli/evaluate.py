@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from inctrl.evaluation.features import SharedFeatures
     from inctrl.evaluation.kept import Kept
     from inctrl.evaluation.leaks import learned, refuse_leaks
-    from inctrl.evaluation.run import Run, evaluate
+    from inctrl.evaluation.run import Run, evaluate, mask_notes
     from inctrl.evaluation.timings import Timings
 
     if args.audit and args.json:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(args, f"reading {category.dataset}/{category.name}")
         contents.append(read(category, plan.drawn(category)))
     refuse_leaks(plan, contents)
-    _warn_of_data(plan, contents)
+    _warn(mask_notes(plan, contents))
     _warn_of_learned(learned(plan, contents))
     if args.audit:
         return _audit(args, plan, tuple(contents), features)
@@ -115,6 +116,8 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
     shots, seeds = shots_of(args.protocol, args.shots), tuple(range(args.seeds))
     specs = [read_spec(text) for text in args.detector] + [adapter_spec(n) for n in args.adapter]
     found = [find_data(spec) for spec in args.data]
+    left_out = tuple(line for one in found for line in one.warnings)
+    _warn(left_out)
     categories = chosen([c for one in found for c in one.categories], args.only, args.exclude)
     entrants = load_entrants(
         specs or [read_spec("incontext")],
@@ -124,7 +127,6 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         alpha=args.alpha,
         **backbone_arguments(args),
     )
-    left_out = tuple(line for one in found for line in one.warnings)
     return Plan(
         entrants, categories, shots, seeds, args.alpha, args.group_by, args.protocol, left_out
     )
@@ -181,12 +183,10 @@ def _tell_end(args: argparse.Namespace, work: "Run", evaluation: "Evaluation") -
         )
 
 
-def _warn_of_data(plan: "Plan", contents: "list[Content]") -> None:
-    """What is not used, and what is odd about the masks."""
-    from inctrl.evaluation.run import data_notes
+def _warn(lines: Iterable[str]) -> None:
     from inctrl.reporting.words import printable
 
-    for line in data_notes(plan, contents):
+    for line in lines:
         logger.warning("%s", printable(line))
 
 

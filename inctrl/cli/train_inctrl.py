@@ -7,6 +7,7 @@ Several processes train as one: `torchrun --nproc-per-node N -m inctrl train ...
 """
 
 import argparse
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,9 +32,11 @@ from inctrl.cli.train import (
 from inctrl.errors import UsageError
 
 if TYPE_CHECKING:
+    from inctrl.data.categories import Category
     from inctrl.training.job import Job
     from inctrl.training.loop import Recipe
 
+logger = logging.getLogger("inctrl")
 EXAMPLES = """examples:
   inctrl train --data sets/ --exclude hazelnut --shots 2 4 8 --name mine
   inctrl train --data visa:VisA --hold-out candle --patience 3 --pixels 1 --name industrial
@@ -152,8 +155,11 @@ def run(args: argparse.Namespace) -> int:
 
     path, recipe = fresh_folder(args), _recipe(args)
     versions = 0 if args.synthetic == "none" else args.versions
+    sets = chosen_sets(args, labelled=False)
+    if args.pixels:
+        _warn_of_masks(sets)
     auxiliary = gather(
-        chosen_sets(args, labelled=False),
+        sets,
         args.hold_out,
         versions,
         everywhere=args.synthetic == "all",
@@ -177,6 +183,13 @@ def run(args: argparse.Namespace) -> int:
         )
         _run(job, path, args)
     return 0
+
+
+def _warn_of_masks(sets: "list[Category]") -> None:
+    from inctrl.data.masks import unmasked
+
+    for note in filter(None, map(unmasked, sets)):
+        logger.warning("%s: where these are anomalous is not learned", note)
 
 
 def _run(job: "Job", path: Path, args: argparse.Namespace) -> None:

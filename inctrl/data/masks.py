@@ -7,12 +7,13 @@ A set with a rule of its own keeps it (`Mask.above`). Everywhere else a mask is 
                         written; the soft edge of a bright patch counts from the half on
     more than 8 bits    the same, with half of the largest value
     index (palette)     index 0 is the background, whatever its colour, all others are marked; where
-                        that would mark most of the image and index 0 is not black, colours count
+                        that would mark most of the image and index 0 is no black, colours count
     colour              all that is not black; without black, all but the most frequent colour
     transparent ground  what is opaque; of opaque black with something bright in it, what is bright
     JPEG, WebP          what is bright; what is dim may be a trace of the compression
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,16 +61,22 @@ def read_mask(sample: Sample, size: tuple[int, int]) -> Marks:
 def marks(stored: Stored, above: int | None = None) -> Marks:
     """The pixels H W that a mask marks: those brighter than `above`, or as the module tells.
 
+    Of a palette it is the index that counts as the number of the defect, not its colour.
+
     Raises UnreadableImage or MissingData, naming the file.
     """
-    if above is not None or stored.part is not None:
+    if stored.part is not None:
         return _above(stored.open().rgb.max(axis=2), HALF if above is None else above)
     image = _opened(stored.file)
+    if above is not None:
+        numbers = np.asarray(image) if image.mode == "P" else stored.open().rgb.max(axis=2)
+        return _above(numbers, above)
     if image.mode == "F" or image.mode.startswith("I"):
         return _deep(decode(stored.file).pixels.astype(np.float64))
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
-        if rgba[..., 3].min() < 255:
+        empty = image.format == "BMP" and not rgba[..., 3].any()  # its fourth byte may be unused
+        if rgba[..., 3].min() < 255 and not empty:
             return _drawn(rgba)
     if image.mode == "P":
         return _indexed(image)
@@ -106,9 +113,10 @@ def unmasked(category: Category) -> str | None:
     )
 
 
-def inverted(category: Category, shares: dict[str, float]) -> str | None:
+def inverted(name: str, shares: Mapping[str, float]) -> str | None:
     """What looks like masks in which the defect is dark: they mark most of their image.
 
+    name     of the category
     shares   of its image that each mask marks, by name
     """
     large = {name: share for name, share in shares.items() if share > MUCH}
@@ -116,11 +124,10 @@ def inverted(category: Category, shares: dict[str, float]) -> str | None:
         large |= {name: share for name, share in shares.items() if share > 0.5}
     if not large:
         return None
-    name, share = max(large.items(), key=lambda item: item[1])
+    first, share = max(large.items(), key=lambda item: item[1])
     return (
-        f"{len(large)} of {len(shares)} masks of {category.dataset}/{category.name} mark most of "
-        f"their image ({name}: {100 * share:.0f} %): if the defect is what is dark in them, invert "
-        "them"
+        f"{len(large)} of {len(shares)} masks of {name} mark most of their image ({first}: "
+        f"{100 * share:.0f} %): if the defect is what is dark in them, invert them"
     )
 
 
@@ -184,7 +191,7 @@ def _indexed(image: PIL.Image.Image) -> Marks:
     if (palette[used] == used[:, None]).all():  # its palette is the ramp of grays
         return _levels(index)
     marked: Marks = index != 0
-    if marked.mean() > 0.5 and palette[0].any():
+    if marked.mean() > 0.5 and (palette[0].any() or 0 not in used):
         by_colour = _coloured(palette[index])
         if 0 < by_colour.mean() < marked.mean():
             return by_colour

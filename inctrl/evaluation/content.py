@@ -57,9 +57,10 @@ class Reader:
             test[category.short(sample.image)] = stored_digest(picture)
             deep |= picture.deep
             if sample.anomalous and sample.mask:
-                name = category.short(sample.mask.image)
-                shares[name] = _marked_share(sample, sample.mask, picture)
-        notes = [note for note in (inverted(category, shares), askew(category)) if note]
+                share = _marked_share(sample, sample.mask, picture)
+                shares[category.short(sample.mask.image)] = share
+        name = f"{category.dataset}/{category.name}"
+        notes = [note for note in (inverted(name, shares), askew(category)) if note]
         return Content(digest.hexdigest(), shots, test, deep, tuple(notes))
 
     def _lines(self, category: Category) -> Iterator[str]:

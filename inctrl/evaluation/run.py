@@ -86,9 +86,9 @@ def evaluate(run: Run) -> Evaluation:
     return _evaluation(run.plan, run.contents, done, [faults[at] for at in sorted(faults)])
 
 
-def data_notes(plan: Plan, contents: Sequence[Content]) -> list[str]:
-    """What lies in the data and is not used, and what is odd about the masks."""
-    notes = [*plan.left_out, *(note for content in contents for note in content.notes)]
+def mask_notes(plan: Plan, contents: Sequence[Content]) -> list[str]:
+    """What is odd about the masks, and where some are missing."""
+    notes = [note for content in contents for note in content.notes]
     found = [unmasked(category) for category in plan.categories]
     return notes + [f"{note}: pixels are not evaluated" for note in found if note]
 
@@ -166,7 +166,7 @@ def _evaluation(
 ) -> Evaluation:
     """In the order of the plan, whatever was computed when."""
     pairs = list(zip(plan.categories, contents, strict=True))
-    notes = [*data_notes(plan, contents), *learned(plan, contents)]
+    notes = [*plan.left_out, *mask_notes(plan, contents), *learned(plan, contents)]
     notes += [note for category, content in pairs for note in repeated(category, content)]
     ordered = [done[slot] for slot in sorted(done)]
     return Evaluation(

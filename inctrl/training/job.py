@@ -7,6 +7,7 @@ trained = run(job, follow)
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from inctrl.version import __version__
 
 Follow = Callable[[Iterable[Any], int, str], Iterable[Any]]
 """Passes elements on, of which there are so many at the most, and shows how far it is."""
+logger = logging.getLogger("inctrl")
 CPU = torch.device("cpu")
 
 
@@ -109,8 +111,8 @@ def run(job: Job, follow: Follow, report: Callable[[Row], None] = lambda _: None
 
 def _run(job: Job, follow: Follow, report: Callable[[Row], None]) -> Trained:
     auxiliary, seen = survey(job.auxiliary)
-    if job.objective.pixels and seen.fault:
-        raise MissingData(seen.fault)
+    if job.objective.pixels:
+        _check_masks(seen)
     job = replace(job, auxiliary=auxiliary)
     episodes, judged = job.auxiliary.episodes(job.recipe), job.auxiliary.judged(job.recipe)
     learner = _learner(job, follow)
@@ -130,6 +132,14 @@ def _run(job: Job, follow: Follow, report: Callable[[Row], None]) -> Trained:
     if isinstance(learner, TunedLearner):
         return Trained(learner.module.fusion, epochs, kept, seen.seen, learner.lora)
     return Trained(learner.module, epochs, kept, seen.seen)
+
+
+def _check_masks(seen: Survey) -> None:
+    """MissingData for a mask that does not say where the anomaly is; odd ones are warned of."""
+    if seen.fault:
+        raise MissingData(seen.fault)
+    for note in seen.notes:
+        logger.warning("%s", note)
 
 
 def kept_epoch(epochs: Sequence[Row]) -> int:

@@ -6,13 +6,14 @@ a category, from its normal images, as shots and queries share one in use.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from inctrl.data.categories import Mask
-from inctrl.data.masks import marks, says_nothing
+from inctrl.data.masks import inverted, marks, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.errors import UsageError
 from inctrl.images import shared_window, stored_digest
@@ -31,12 +32,14 @@ class Survey:
 
     images   a digest of each example's image as it is stored, before any defect is drawn
     masks    a digest of each example's mask; empty without one
-    fault    what is said of the first mask that marks nothing, or every pixel; not part of the rest
+    fault    what is said of the first mask that marks nothing, or every pixel
+    notes    what masks look like, where it is not what masks should
     """
 
     images: tuple[str, ...]
     masks: tuple[str, ...]
     fault: str | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def seen(self) -> str:
@@ -50,8 +53,7 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
     MissingData names what cannot be read; UsageError names a held-out image that is trained on too.
     """
     images, deep = _digests(auxiliary.examples)
-    seen = [_mask(example) for example in auxiliary.examples]
-    fault = next((fault for _, fault in seen if fault), None)
+    masks = [_mask(example) for example in auxiliary.examples]
     _refuse_trained_on(auxiliary, images)
     examples = list(auxiliary.examples)
     for members in auxiliary.members:
@@ -59,9 +61,29 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
         window = shared_window([image.decode() for image in normals])
         for i in (*members.normal, *members.anomalous):
             examples[i] = replace(examples[i], window=window)
-    return replace(auxiliary, examples=tuple(examples)), Survey(
-        images, tuple(digest for digest, _ in seen), fault
+    seen = Survey(
+        images,
+        tuple(mask.digest for mask in masks),
+        next((mask.fault for mask in masks if mask.fault), None),
+        tuple(_large(auxiliary, masks)),
     )
+    return replace(auxiliary, examples=tuple(examples)), seen
+
+
+class _Seen(NamedTuple):
+    """Of an example's mask: its name, a digest, the share that it marks, and what is wrong."""
+
+    name: str = ""
+    digest: str = ""
+    share: float = 0.0
+    fault: str | None = None
+
+
+def _large(auxiliary: Auxiliary, masks: Sequence[_Seen]) -> Iterator[str]:
+    for members in auxiliary.members:
+        shares = {masks[i].name: masks[i].share for i in members.anomalous if masks[i].name}
+        if note := inverted(members.name, shares):
+            yield note
 
 
 def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[int]]:
@@ -77,18 +99,18 @@ def _digests(examples: Sequence[Example]) -> tuple[tuple[str, ...], frozenset[in
     return tuple(digest for digest, _ in found), deep
 
 
-def _mask(example: Example) -> tuple[str, str | None]:
-    """A digest of an example's mask, and what is wrong with it; empty without one."""
+def _mask(example: Example) -> _Seen:
     mask: Mask | None = example.sample.mask if example.sample else None
     if mask is None:
-        return "", None
+        return _Seen()
     with usable():
         parts = [marks(part, mask.above) for part in (mask.image, *mask.others)]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(repr(part.shape).encode() + np.packbits(part).tobytes())
     united = np.logical_or.reduce(parts) if len({part.shape for part in parts}) == 1 else parts[0]
-    return digest.hexdigest(), says_nothing(united, mask)
+    fault = says_nothing(united, mask)
+    return _Seen(mask.image.name, digest.hexdigest(), float(united.mean()), fault)
 
 
 def _refuse_trained_on(auxiliary: Auxiliary, images: Sequence[str]) -> None:

@@ -105,6 +105,7 @@ def test_what_is_not_learned_from_is_warned_of_and_masks_that_say_nothing_are_re
     root = tmp_path / "sets"
     shutil.copytree(sets, root)
     picture(root / "odd/clean/0.png", 0)
+    (root / "slate/ground_truth/bar/0_mask.png").unlink()
     mask = root / "felt/ground_truth/bar/1_mask.png"
     PIL.Image.new("L", (96, 96), 255).save(mask)
     loud = [word for word in SMALL if word != "--quiet"]
@@ -112,6 +113,7 @@ def test_what_is_not_learned_from_is_warned_of_and_masks_that_say_nothing_are_re
     assert run([*command, "--pixels", "1", "--epochs", "1", "--steps", "2"]) == 5
     said = capsys.readouterr().err
     assert "WARNING: sets: odd: 1 image is not used (0.png): no folder 'train/good'" in said
+    assert "WARNING: 1 of 5 anomalous images of sets/slate have no mask: where these" in said
     assert "1_mask.png' marks every pixel as anomalous" in said.splitlines()[-1]
 
 

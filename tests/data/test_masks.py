@@ -1,12 +1,13 @@
 """How a mask may be drawn: every drawing here is of the same mark."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from inctrl.data.categories import Category, Mask, Sample
+from inctrl.data.categories import Mask, Sample
 from inctrl.data.masks import MUCH, inverted, marks, read_mask, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.errors import MissingData, UnreadableImage
@@ -102,6 +103,7 @@ DRAWN = {
     "an index of two blacks": palette(BLACK, BLACK),
     "a palette of colours in no order": palette(RED, BLACK, marked=0, ground=1),
     "a palette of black and white turned round": palette(WHITE, BLACK, marked=0, ground=1),
+    "a palette of which index 0 is not used": palette(BLACK, WHITE, RED, marked=2, ground=1),
     "a palette with a transparent ground": see_through(palette(WHITE, RED), 0),
     "black is transparent": see_through(gray(255), 0),
 }
@@ -125,6 +127,17 @@ def test_a_mask_may_be_stored_as(suffix: str, how: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(marks(Stored(tmp_path / f"m.{suffix}")), MARK)
 
 
+def test_a_bmp_with_an_unused_fourth_byte_is_read_by_its_colours(tmp_path: Path) -> None:
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)  # where red, green, blue and alpha are
+    head = struct.pack("<IiiHHIIiiII4I", 108, 30, -20, 1, 32, 3, 2400, 0, 0, 0, 0, *masks)
+    pixels = np.where(MARK[..., None], (255, 255, 255, 0), 0).astype(np.uint8).tobytes()
+    start = struct.pack("<2sIHHI", b"BM", 122 + len(pixels), 0, 0, 122)
+    (tmp_path / "m.bmp").write_bytes(start + head + bytes(52) + pixels)
+    with PIL.Image.open(tmp_path / "m.bmp") as stored:
+        assert stored.mode == "RGBA"
+    np.testing.assert_array_equal(marks(Stored(tmp_path / "m.bmp")), MARK)
+
+
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "group4"])
 def test_a_mask_of_one_bit_may_be_a_compressed_tiff(compression: str, tmp_path: Path) -> None:
     gray(255).convert("1").save(tmp_path / "m.tif", compression=compression)
@@ -132,12 +145,12 @@ def test_a_mask_of_one_bit_may_be_a_compressed_tiff(compression: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "how", ["white on black", "white on black, three channels", "red on black"]
+    "how", ["white on black", "white on black, three channels", "red on black", "red on white"]
 )
 @pytest.mark.parametrize("quality", [95, 60])
 def test_traces_of_compression_are_no_marks(how: str, quality: int, tmp_path: Path) -> None:
     DRAWN[how].save(tmp_path / "m.jpg", quality=quality, subsampling=0)
-    assert np.asarray(PIL.Image.open(tmp_path / "m.jpg").convert("L"))[~MARK].max() > 0
+    assert len(np.unique(np.asarray(PIL.Image.open(tmp_path / "m.jpg").convert("L")))) > 2
     np.testing.assert_array_equal(marks(Stored(tmp_path / "m.jpg")), MARK)
     PIL.Image.open(tmp_path / "m.jpg").save(tmp_path / "again.png")
     np.testing.assert_array_equal(marks(Stored(tmp_path / "again.png")), MARK)
@@ -162,6 +175,13 @@ def test_what_is_bright_in_opaque_black_is_marked_though_its_surroundings_are_tr
     image.putalpha(PIL.Image.fromarray(alpha))
     image.save(tmp_path / "m.png")
     np.testing.assert_array_equal(marks(Stored(tmp_path / "m.png")), MARK)
+
+
+def test_numbers_of_defects_are_the_indices_of_a_palette_in_a_set_with_a_rule_of_its_own(
+    tmp_path: Path,
+) -> None:
+    palette(WHITE, BLACK).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(marks(Stored(tmp_path / "m.png"), above=0), MARK)
 
 
 def test_a_set_with_a_rule_of_its_own_keeps_it(tmp_path: Path) -> None:
@@ -240,8 +260,7 @@ def test_a_part_of_an_image_may_be_anomalous_as_a_whole() -> None:
 def test_masks_are_said_to_be_inverted_perhaps_where_one_marks_nearly_all_or_most_mark_half() -> (
     None
 ):
-    category = Category("set", "nut", (), (), Path())
-    assert inverted(category, {}) is None
-    assert inverted(category, {"a": 0.8, "b": 0.1, "c": 0.1}) is None
-    assert "1 of 3 masks of set/nut" in str(inverted(category, {"a": MUCH + 0.01, "b": 0, "c": 0}))
-    assert "2 of 3 masks of set/nut" in str(inverted(category, {"a": 0.8, "b": 0.6, "c": 0.1}))
+    assert inverted("set/nut", {}) is None
+    assert inverted("set/nut", {"a": 0.8, "b": 0.1, "c": 0.1}) is None
+    assert "1 of 3 masks of set/nut" in str(inverted("set/nut", {"a": MUCH + 0.01, "b": 0, "c": 0}))
+    assert "2 of 3 masks of set/nut" in str(inverted("set/nut", {"a": 0.8, "b": 0.6, "c": 0.1}))

@@ -173,6 +173,22 @@ def test_what_was_seen_follows_from_contents_and_not_from_names(
     assert len(before.seen.split()) == len(set(before.images))
 
 
+def test_masks_that_say_nothing_or_are_inverted_perhaps_are_noted(root: Path) -> None:
+    def seen() -> Survey:
+        found = read_data(root, labelled=False)
+        return survey(gather(found, None, versions=0, everywhere=False))[1]
+
+    mask = root / "tile/ground_truth/bar/0_mask.png"
+    usual = seen()
+    assert (usual.fault, usual.notes) == (None, ())
+    inverse = 255 - np.asarray(PIL.Image.open(mask))
+    PIL.Image.fromarray(inverse).save(mask)
+    [note] = seen().notes
+    assert note.startswith("1 of 1 masks of tile mark most of their image (")
+    PIL.Image.new("L", inverse.shape[::-1], 255).save(mask)
+    assert "0_mask.png' marks every pixel as anomalous" in str(seen().fault)
+
+
 def test_held_out_images_that_are_trained_on_are_refused(root: Path) -> None:
     shutil.copytree(root / "tile", root / "copy")
     found = read_data(root, labelled=False)

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inctrl.data.categories import Category, Mask, Sample
-from inctrl.data.folders import images_in
+from inctrl.data.folders import subfolders
+from inctrl.data.sources.names import images_of
 from inctrl.data.sources.source import Source, listed, with_test_quarter
+from inctrl.data.sources.unused import unused
 from inctrl.data.stored import Stored
 from inctrl.types import Box
 
@@ -25,15 +27,27 @@ def recognise(root: Path) -> bool:
 
 
 def read(root: Path) -> list[Category]:
-    pieces = [piece for folder in sorted(root.glob("kos*/")) for piece in _pieces(folder)]
+    parts = (folder for folder in subfolders(root) if folder.name.startswith("kos"))
+    pieces = [piece for folder in parts for piece in _pieces(folder)]
     normal = tuple(piece.image for piece in pieces if not piece.anomalous)
     test = tuple(piece for piece in pieces if piece.anomalous)
     return [with_test_quarter(Category("sdd", "sdd", normal, test, root, "electrical commutator"))]
 
 
+def left_out(root: Path, found: list[Category]) -> list[str]:
+    """What is not used; the mask of an image without defects is."""
+    pieces = [piece for category in found for piece in category.train]
+    pieces += [sample.image for category in found for sample in category.test]
+    return unused(root, found, also=(_label(piece.file) for piece in pieces))
+
+
+def _label(image: Path) -> Path:
+    return image.with_name(f"{image.stem}_label.bmp")
+
+
 def _pieces(folder: Path) -> Iterator[Sample]:
-    for image in (path for path in images_in(folder) if path.suffix.lower() == ".jpg"):
-        label = listed(folder / f"{image.stem}_label.bmp", image.name)
+    for image in (path for path in images_of(folder) if path.suffix.lower() == ".jpg"):
+        label = listed(_label(image), image.name)
         marked = Stored(label).decode().pixels
         height, width = marked.shape[:2]
         for i in range(PIECES):
@@ -53,4 +67,5 @@ SOURCE = Source(
     "annotations) and unpack it; give the folder that holds kos01, kos02, ...",
     recognise,
     read,
+    left_out,
 )

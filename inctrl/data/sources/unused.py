@@ -9,7 +9,7 @@ Such as
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,18 @@ class _Folder:
             yield from folder.all()
 
 
-def unused(root: Path, categories: Sequence[Category], why: Why = lambda _: "") -> list[str]:
+def unused(
+    root: Path,
+    categories: Sequence[Category],
+    why: Why = lambda _: "",
+    also: Iterable[Path] = (),
+) -> list[str]:
     """A line for each folder that holds something which no category uses.
 
-    why   why a folder in `root` is no category
+    why    why a folder in `root` is no category
+    also   files that are used besides
     """
-    look = _Look(categories)
+    look = _Look(categories, also)
     lines = list(_lines(look.at(root), root, why))
     lines += [f"{path.relative_to(root).as_posix()} {fault}" for path, fault in look.closed]
     if look.left <= 0:
@@ -80,8 +86,8 @@ def lacking(name: str, categories: Sequence[Path]) -> Why:
 class _Look:
     """A walk through folders, links too, each once."""
 
-    def __init__(self, categories: Sequence[Category]) -> None:
-        self._used = {file for category in categories for file in _files(category)}
+    def __init__(self, categories: Sequence[Category], also: Iterable[Path]) -> None:
+        self._used = {*also, *(file for category in categories for file in _files(category))}
         self._seen = set[str]()
         self.left, self.closed = MOST, list[tuple[Path, str]]()
 
@@ -144,7 +150,7 @@ def _lines(folder: _Folder, root: Path, why: Why) -> Iterator[str]:
     inside = list(folder.all()) if whole else [folder]
     images = [image for one in inside for image in one.images]
     where = folder.path.relative_to(root)
-    if images and any(key(part) in LABELS for part in where.parts):
+    if images and _of_masks(where):
         yield (
             f"{_count(images, 'file')} in {where.as_posix()}/ {_fit(images)} no anomalous image"
             f" ({_names(images)})"
@@ -167,7 +173,7 @@ def _foreign(inside: Sequence[_Folder], where: Path) -> Iterator[str]:
         file
         for folder in inside
         for file in folder.others
-        if folder.used or file.suffix.lower() in FOREIGN
+        if folder.used or file.suffix.lower() in FOREIGN or _of_masks(where)
     ]
     if files:
         suffixes = Counter(file.suffix.lower() or "no suffix" for file in files)
@@ -175,6 +181,10 @@ def _foreign(inside: Sequence[_Folder], where: Path) -> Iterator[str]:
         place = where.as_posix() if where.parts else "in the folder itself"
         are = "is no image that is" if len(files) == 1 else "are no images that are"
         yield f"{place}: {_count(files, 'file')} {are} read ({counts})"
+
+
+def _of_masks(where: Path) -> bool:
+    return any(key(part) in LABELS for part in where.parts)
 
 
 def _count(files: Sequence[Path], one: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trees import TREES, aitex, elpv, folder, marked, mvtec, picture, visa
+from trees import TREES, aitex, elpv, folder, marked, mvtec, picture, sdd, visa
 
 from inctrl.data.sources import MOST_WARNINGS, find_data, read_data, unused
 from inctrl.errors import MissingData
@@ -145,11 +145,28 @@ def test_sets_of_others_are_looked_through_too(tmp_path: Path) -> None:
     assert find_data(root).left_out == ("candle/Data/Images/Normal: 1 image is not used (new.JPG)",)
     [strip] = find_data(aitex(tmp_path / "aitex")).left_out  # it has no mask
     assert strip == "Defect_images: 1 image is not used (0100_036_08.png)"
+    root = sdd(tmp_path / "sdd")
+    picture(root / "kos01/Part7.png")
+    (root / "kos01/Part7_label.bmp").write_bytes((root / "kos01/Part0_label.bmp").read_bytes())
+    assert find_data(root).left_out == (
+        "kos01: 2 images are not used (Part7.png, Part7_label.bmp)",
+    )
     [between] = find_data(elpv(tmp_path / "elpv")).left_out
     assert between.startswith("images: 6 images are not used (cell0002.png, ")
 
 
-def test_linked_images_and_folders_are_used_and_not_named(tmp_path: Path) -> None:
+def test_descriptions_in_a_folder_of_masks_are_counted(tmp_path: Path) -> None:
+    root = mvtec(tmp_path)
+    for file in sorted((root / "metal_nut/ground_truth/bent").iterdir()):
+        file.rename(file.with_suffix(".json"))
+    assert find_data(root).left_out == (
+        "metal_nut/ground_truth: 3 files are no images that are read (.json 3)",
+    )
+
+
+def test_linked_images_and_folders_are_used_and_links_that_are_not_followed_named(
+    tmp_path: Path,
+) -> None:
     root = category(tmp_path / "set" / "A")
     picture(tmp_path / "store/scratch/s.png", 50)
     (root / "anomalous/scratch").symlink_to(tmp_path / "store/scratch")
