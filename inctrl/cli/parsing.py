@@ -7,20 +7,36 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from inctrl.errors import UsageError
-from inctrl.registry import meant, unknown
+from inctrl.registry import listed, meant, unknown
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """What programs for texts make of hyphens."""
 COMMA = re.compile(r"invalid \w+ value: '(-?\d*),(\d+)'$")
+MISSING = re.compile("the following arguments are required: (.*)")
 
 
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would print its usage and end the process."""
 
+    _given: Sequence[str] = ()
+
     def error(self, message: str) -> NoReturn:
-        comma = COMMA.search(message)
-        point = f" (write a point: {comma[1]}.{comma[2]})" if comma else ""
-        raise UsageError(f"{message}{point}; `{self.prog} --help` explains")
+        hint = ""
+        if comma := COMMA.search(message):
+            hint = f" (write a point: {comma[1]}.{comma[2]})"
+        elif missing := MISSING.match(message):
+            hint = self._hint(missing[1])
+        raise UsageError(f"{message}{hint}; `{self.prog} --help` explains")
+
+    def _hint(self, missing: str) -> str:
+        """What to do about words that are missing."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return f" (known: {listed(sorted(action.choices))})"
+            for option in action.option_strings:
+                if action.nargs == "+" and option in self._given and missing.isupper():
+                    return f" ({option} takes all that follows it; put {missing} before)"
+        return ""
 
     def parse_known_args(  # type: ignore[override]  # of the overloads that it has
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -29,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
         It is looked for first: a wrong name comes before what is missing because of it.
         """
-        given = list(sys.argv[1:] if args is None else args)
+        self._given = given = list(sys.argv[1:] if args is None else args)
         for text in given:
             if text == "--" or (self._subparsers and not text.startswith(("-", *DASHES))):
                 break

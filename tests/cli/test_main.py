@@ -81,6 +81,12 @@ DETECT = ["detect", "q.png", "--normal", "n"]
         ([*DETECT, "--fit", "squsah"], "unknown --fit 'squsah'; did you mean 'squash'?"),
         ([*DETECT, "--alpha", "0,05"], "write a point: 0.05"),
         ([*DETECT, "--batch", "many"], "invalid int value: 'many'"),
+        (
+            ["detect", "--normal", "n", "q.png"],
+            "--normal takes all that follows it; put QUERY before",
+        ),
+        ([], "COMMAND (known: adapters, backbones, data, "),
+        (["sets"], "ACTION (known: add, "),
         (["doctor", "twice"], "'twice' is one word more than `inctrl doctor` takes"),
         ([*DETECT, "--detector", "patchcor"], "did you mean 'patchcore'?"),
         ([*DETECT, "--detector", "PaDiM"], "did you mean 'padim'?"),

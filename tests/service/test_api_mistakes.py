@@ -187,6 +187,19 @@ def test_a_body_of_another_kind_is_told_what_to_send(
     assert f"-F {FORMS[path][1][0][0]}=@part.png" in said
 
 
+def test_a_file_sent_as_the_whole_body_is_told_to_go_into_a_form(http: httpx2.Client) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}  # of curl --data-binary @FILE
+    said = told(http.post("/v1/detect", content=png(1), headers=kind), 415)
+    assert "send a form (multipart/form-data): with curl write -F queries=@part.png" in said
+
+
+def test_no_refusal_is_longer_than_anybody_reads(http: httpx2.Client) -> None:
+    fields = {f"{'x' * 200}{number}": "y" for number in range(500)}
+    reply = http.post("/v1/detect", data=fields, files=QUERIES)
+    assert len(reply.json()["errors"]) == 20
+    assert len(told(reply)) < 1000
+
+
 def test_a_header_without_a_boundary_is_told_to_be_left_out(http: httpx2.Client) -> None:
     kind = {"Content-Type": "multipart/form-data"}
     said = told(http.post("/v1/detect", content=b"--x", headers=kind), 400)

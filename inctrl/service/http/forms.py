@@ -64,7 +64,9 @@ class FormRequest(Request):
             return await _chosen(await self._parsed(limits))
         if not self.holds_archive:
             await self._read_body()
-        if has_body(self.headers) and kind != b"application/x-www-form-urlencoded":
+        # What curl calls so where a file is sent by --data-binary.
+        is_file = not self.holds_archive and b"\0" in self._body
+        if is_file or (has_body(self.headers) and kind != b"application/x-www-form-urlencoded"):
             raise HTTPException(
                 415,
                 f"a body of kind {one_line(kind.decode('latin-1')) or 'none'!r} is not read here; "

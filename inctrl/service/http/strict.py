@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from inctrl.registry import meant
 
-LONGEST = 80
-"""Characters of what was sent that a refusal shows."""
+LONGEST, MOST = 80, 20
+"""Characters of what was sent that a refusal shows, and faults that it names."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -56,7 +56,7 @@ class Known:
             if field.needed and name not in names
         ]
         if found:
-            raise RequestValidationError(found)
+            raise RequestValidationError(found[:MOST])
 
     def example(self) -> str:
         """How a form with the first file of it is sent."""
