@@ -1,4 +1,4 @@
-"""Whether a query looks unlike the shots as a photograph: noise, blur, exposure, size.
+"""Whether a query looks unlike the shots as a photograph: noise, blur, exposure, JPEG, size.
 
 All of them raise scores, and none of them is a defect: results say so beside the verdict, which
 they do not change.
@@ -13,7 +13,8 @@ import numpy as np
 import PIL.Image
 
 from inctrl.images import Image
-from inctrl.maths.appearance import appearance, usual_range
+from inctrl.inspection.inputs import SHOWN
+from inctrl.maths.appearance import blockiness, brightness, noise, sharpness, usual_range
 from inctrl.maths.geometry import View
 from inctrl.preprocessing import Preprocessing
 
@@ -25,6 +26,7 @@ WORDS = {
     "noise": ("", "noisier"),
     "sharpness": ("blurrier", ""),
     "brightness": ("darker", "brighter"),
+    "blockiness": ("", "more compressed"),
     "detail": ("smaller", ""),
 }
 """Below and above the usual range; a cleaner or sharper image is nothing to warn of."""
@@ -59,14 +61,23 @@ class Looks:
         return [word for word in found if word]
 
     def figures(self, image: Image) -> dict[str, float]:
-        """Those of `appearance`, and `detail`: pixels a side, as a share of those of the tower.
+        """Those that WORDS has words for, of the image as the tower sees it.
 
-        Of pixels beyond that share nothing is seen.
+        noise       of its own pixels where the tower enlarges it, which smooths noise away
+        blockiness  of its own pixels
+        detail      pixels a side, as a share of those of the tower; what is beyond it is not seen
         """
+        image = image.bounded(SHOWN)  # as shots are kept
         placed = self.preprocessing.place(PIL.Image.fromarray(image.rgb), self.view(image))
-        height, width = image.size
+        seen, (height, width) = np.asarray(placed), image.size
         detail = min(1.0, math.sqrt(height * width) / self.preprocessing.size)
-        return vars(appearance(np.asarray(placed))) | {"detail": detail}
+        return {
+            "noise": noise(image.rgb if detail < 1 else seen),
+            "sharpness": sharpness(seen),
+            "brightness": brightness(seen),
+            "blockiness": blockiness(image.rgb),
+            "detail": detail,
+        }
 
     @cached_property
     def _usual(self) -> dict[str, tuple[float, float]]:
