@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-USUAL_SPREAD = 0.25
-"""Standard deviation of a figure among images of one kind, as far as few of them do not tell."""
 WEIGHT = 2
-"""Images that this assumption counts for."""
+"""Images that the spread assumed of a figure counts for."""
 BLOCK = 8
 """Side of the blocks of JPEG, in pixels."""
 LOOKED_AT = 256
@@ -57,16 +55,18 @@ def blockiness(rgb: NDArray[np.uint8]) -> float:
     return _log(sum(borders) / 2, 0.5) - _log(sum(inside) / 2, 0.5)
 
 
-def usual_range(values: Sequence[float]) -> tuple[float, float]:
+def usual_range(values: Sequence[float], assumed: float) -> tuple[float, float]:
     """Where the figure of one more image lies, but for SHARE of such images at either end.
 
-    The prediction limits of a Gaussian, whose spread is that of the values and USUAL_SPREAD, which
-    counts like WEIGHT further values (a moderated t, Smyth 2004); so one value has limits too.
+    assumed   the standard deviation expected of the figure among images of one kind
+
+    The prediction limits of a Gaussian, whose spread is that of the values and the assumed one,
+    which counts like WEIGHT further values (a moderated t, Smyth 2004): one value has limits too.
     """
     n, mean = len(values), float(np.mean(values))
     squares = float(np.square(np.asarray(values) - mean).sum())
     free = WEIGHT + n - 1
-    spread = math.sqrt((WEIGHT * USUAL_SPREAD**2 + squares) / free)
+    spread = math.sqrt((WEIGHT * assumed**2 + squares) / free)
     margin = float(special.stdtrit(free, 1 - SHARE)) * spread * math.sqrt(1 + 1 / n)
     return min(mean - margin, *values), max(mean + margin, *values)
 

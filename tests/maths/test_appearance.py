@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from inctrl.maths.appearance import (
-    USUAL_SPREAD,
     blockiness,
     brightness,
     noise,
@@ -89,28 +88,28 @@ def test_a_photograph_saved_at_low_quality_is_blockier() -> None:
     assert blockiness(saved) > blockiness(rgb(clean)) + 0.5
 
 
-def test_one_value_has_the_range_of_the_usual_spread() -> None:
-    low, high = usual_range([3.0])
-    margin = stats.t.ppf(0.99, 2) * USUAL_SPREAD * np.sqrt(2)
+def test_one_value_has_the_range_of_the_assumed_spread() -> None:
+    low, high = usual_range([3.0], 0.25)
+    margin = stats.t.ppf(0.99, 2) * 0.25 * np.sqrt(2)
     assert (low, high) == pytest.approx((3 - margin, 3 + margin))
 
 
 def test_many_values_have_the_range_of_their_own_spread_and_hold_all_of_them() -> None:
     values = stats.norm.ppf(np.linspace(0.02, 0.98, 400), scale=2).tolist()
-    low, high = usual_range(values)
+    low, high = usual_range(values, 0.25)
     assert (low, high) == pytest.approx((-4.2, 4.2), abs=0.1)
     assert low <= min(values)
     assert high >= max(values)
-    wide = usual_range([0.0, 0.0, 0.0, 50.0])
+    wide = usual_range([0.0, 0.0, 0.0, 50.0], 0.25)
     assert wide[1] >= 50
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
 def test_few_images_like_the_others_lie_beyond_the_range(n: int) -> None:
     random = np.random.default_rng(n)
-    draws = random.normal(0, USUAL_SPREAD, (3000, n + 1))
+    draws = random.normal(0, 0.25, (3000, n + 1))
     beyond = []
     for row in draws:
-        low, high = usual_range(row[:-1].tolist())
+        low, high = usual_range(row[:-1].tolist(), 0.25)
         beyond.append(not low <= row[-1] <= high)
     assert np.mean(beyond) < 0.025
