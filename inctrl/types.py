@@ -252,7 +252,8 @@ class Result:
     """The answer for one query.
 
     score        how anomalous, higher is more
-    threshold    the calibrated limit; a score above it is not called normal; infinite without shots
+    threshold    the calibrated limit; a score above it is not called normal; infinite where
+                 there is none (no shot, or a single one)
     p_value      share of normal images expected to score as high, never below `p_floor`
     anomaly_map  float32 H W in the original image's pixels
     pixel_limit  the map value from which a place counts as anomalous; fixed at calibration

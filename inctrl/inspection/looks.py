@@ -1,4 +1,4 @@
-"""Whether a query looks unlike the shots as a photograph: noise, blur, exposure, size.
+"""Whether a query looks unlike the shots as a photograph: noise, blur, exposure, JPEG, size.
 
 All of them raise scores, and none of them is a defect: results say so beside the verdict, which
 they do not change.
@@ -13,18 +13,24 @@ import numpy as np
 import PIL.Image
 
 from inctrl.images import Image
-from inctrl.maths.appearance import appearance, usual_range
+from inctrl.inspection.inputs import SHOWN
+from inctrl.maths.appearance import blockiness, brightness, noise, sharpness, usual_range
 from inctrl.maths.geometry import View
 from inctrl.preprocessing import Preprocessing
 
 MOST_SHOTS = 32
 """Shots that are looked at; more would cost time and add little."""
+SPREADS = {"noise": 0.25, "sharpness": 0.25, "brightness": 0.15, "blockiness": 0.15}
+"""How far the figures of images of one kind are assumed to vary, as far as few do not tell.
+
+About the median of sixteen sets, and less of the last two, of which less alarms."""
 SMALLER = 0.75
 """Of what the least detailed shot shows: with less, a query is smaller than the shots."""
 WORDS = {
     "noise": ("", "noisier"),
     "sharpness": ("blurrier", ""),
     "brightness": ("darker", "brighter"),
+    "blockiness": ("", "more compressed"),
     "detail": ("smaller", ""),
 }
 """Below and above the usual range; a cleaner or sharper image is nothing to warn of."""
@@ -59,23 +65,33 @@ class Looks:
         return [word for word in found if word]
 
     def figures(self, image: Image) -> dict[str, float]:
-        """Those of `appearance`, and `detail`: pixels a side, as a share of those of the tower.
+        """Those that WORDS has words for, of the image as the tower sees it.
 
-        Of pixels beyond that share nothing is seen.
+        noise       of its own pixels where the tower enlarges it, which smooths noise away
+        blockiness  of its own pixels
+        detail      pixels a side, as a share of those of the tower; what is beyond it is not seen
         """
+        image = image.bounded(SHOWN)  # as shots are kept
         placed = self.preprocessing.place(PIL.Image.fromarray(image.rgb), self.view(image))
-        height, width = image.size
+        seen, (height, width) = np.asarray(placed), image.size
         detail = min(1.0, math.sqrt(height * width) / self.preprocessing.size)
-        return vars(appearance(np.asarray(placed))) | {"detail": detail}
+        return {
+            "noise": noise(image.rgb if detail < 1 else seen),
+            "sharpness": sharpness(seen),
+            "brightness": brightness(seen),
+            "blockiness": blockiness(image.rgb),
+            "detail": detail,
+        }
 
     @cached_property
     def _usual(self) -> dict[str, tuple[float, float]]:
-        figures = [self.figures(shot) for shot in self.shots[:MOST_SHOTS]]
-        known = {name: [one[name] for one in figures] for name in WORDS}
-        least = SMALLER * min(known.pop("detail"))
-        return {name: usual_range(values) for name, values in known.items()} | {
-            "detail": (least, math.inf)
+        known = [self.figures(shot) for shot in self.shots[:MOST_SHOTS]]
+        found = {
+            name: usual_range([one[name] for one in known], spread)
+            for name, spread in SPREADS.items()
         }
+        least = SMALLER * min(one["detail"] for one in known)
+        return found | {"detail": (least, math.inf)}
 
 
 def _listed(words: list[str]) -> str:

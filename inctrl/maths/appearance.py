@@ -1,67 +1,87 @@
-"""How noisy, sharp and bright an image is, and how far these figures vary among images alike.
+"""How noisy, sharp, bright and blocky an image is, and how far that varies among images alike.
 
 All figures are base-2 logarithms, so that a difference of 1 is a factor of 2 in any of them.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-USUAL_SPREAD = 0.25
-"""Standard deviation of a figure among images of one kind, as far as few of them do not tell."""
 WEIGHT = 2
-"""Images that this assumption counts for."""
+"""Images that the spread assumed of a figure counts for."""
+BLOCK = 8
+"""Side of the blocks of JPEG, in pixels."""
+LOOKED_AT = 256
+"""Rows, and columns, in which steps at block borders are sought."""
 SHARE = 0.01
 """Of images like the others that lie beyond a limit, at either end."""
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """Figures of one image.
+def noise(rgb: NDArray[np.uint8]) -> float:
+    """First quartile of the response to Immerkaer's mask, of an image H W 3, 3 a side at least.
 
-    noise       median response to Immerkaer's mask (Fast Noise Variance Estimation, 1996), which
-                planes and edges leave cold
-    sharpness   of its steepest hundredth: Laplacian, 99th percentile
-    brightness  mean gray value
+    Planes and edges leave the mask cold (Fast Noise Variance Estimation, 1996), and a quarter of an
+    image is plain. It is for pixels as they were taken: enlarging smooths noise away.
     """
-
-    noise: float
-    sharpness: float
-    brightness: float
+    steps, cross, corners = _around(rgb)
+    return _log(float(np.quantile(np.abs(steps - cross + corners), 0.25)), 0.5)
 
 
-def appearance(rgb: NDArray[np.uint8]) -> Appearance:
-    """Of an image H W 3, of which every fourth row is looked at; 3 a side at least."""
-    gray = rgb[..., 0].astype(np.int16) + rgb[..., 1] + rgb[..., 2]
-    row = gray[1:-1:4]
-    above, below = gray[:-2:4], gray[2::4]
-    outer = above[:, :-2] + above[:, 2:] + below[:, :-2] + below[:, 2:]
-    cross = above[:, 1:-1] + below[:, 1:-1] + row[:, :-2] + row[:, 2:]
-    steps = 4 * row[:, 1:-1] - cross
-    noise = np.abs(steps - cross + outer)
-    return Appearance(
-        noise=_log(float(np.median(noise)), 0.5),
-        sharpness=_log(float(np.quantile(np.abs(steps), 0.99)), 0.5),
-        brightness=_log(float(gray.mean()), 1.0),
-    )
+def sharpness(rgb: NDArray[np.uint8]) -> float:
+    """Laplacian of the steepest hundredth of an image H W 3, 3 a side at least."""
+    return _log(float(np.quantile(np.abs(_around(rgb)[0]), 0.99)), 0.5)
 
 
-def usual_range(values: Sequence[float]) -> tuple[float, float]:
+def brightness(rgb: NDArray[np.uint8]) -> float:
+    """Of the mean gray value of an image H W 3."""
+    return _log(3 * float(rgb.mean()), 1.0)
+
+
+def blockiness(rgb: NDArray[np.uint8]) -> float:
+    """How much larger steps at the borders of JPEG's blocks are than others, of an image H W 3.
+
+    0 of one of under two blocks a side.
+    """
+    gray = _gray(rgb)
+    if min(gray.shape) < 2 * BLOCK:
+        return 0.0
+    down, across = (max(1, side // LOOKED_AT) for side in gray.shape)
+    steps = [np.abs(np.diff(gray[::down], axis=1)), np.abs(np.diff(gray[:, ::across].T, axis=1))]
+    borders = [float(part[:, BLOCK - 1 :: BLOCK].mean()) for part in steps]
+    inside = [float(np.delete(part, np.s_[BLOCK - 1 :: BLOCK], axis=1).mean()) for part in steps]
+    return _log(sum(borders) / 2, 0.5) - _log(sum(inside) / 2, 0.5)
+
+
+def usual_range(values: Sequence[float], assumed: float) -> tuple[float, float]:
     """Where the figure of one more image lies, but for SHARE of such images at either end.
 
-    The prediction limits of a Gaussian, whose spread is that of the values and USUAL_SPREAD, which
-    counts like WEIGHT further values (a moderated t, Smyth 2004); so one value has limits too.
+    assumed   the standard deviation expected of the figure among images of one kind
+
+    The prediction limits of a Gaussian, whose spread is that of the values and the assumed one,
+    which counts like WEIGHT further values (a moderated t, Smyth 2004): one value has limits too.
     """
     n, mean = len(values), float(np.mean(values))
     squares = float(np.square(np.asarray(values) - mean).sum())
     free = WEIGHT + n - 1
-    spread = math.sqrt((WEIGHT * USUAL_SPREAD**2 + squares) / free)
+    spread = math.sqrt((WEIGHT * assumed**2 + squares) / free)
     margin = float(special.stdtrit(free, 1 - SHARE)) * spread * math.sqrt(1 + 1 / n)
     return min(mean - margin, *values), max(mean + margin, *values)
+
+
+def _around(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.int16], ...]:
+    """Of the pixels of every fourth row: Laplacian, sum of the four beside, sum of the corners."""
+    row, above, below = (_gray(rgb[start:stop:4]) for start, stop in ((1, -1), (0, -2), (2, None)))
+    cross = above[:, 1:-1] + below[:, 1:-1] + row[:, :-2] + row[:, 2:]
+    corners = above[:, :-2] + above[:, 2:] + below[:, :-2] + below[:, 2:]
+    return 4 * row[:, 1:-1] - cross, cross, corners
+
+
+def _gray(rgb: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Sum of the channels."""
+    return rgb[..., 0].astype(np.int16) + rgb[..., 1] + rgb[..., 2]
 
 
 def _log(sum_of_three: float, least: float) -> float:

@@ -1,5 +1,7 @@
 """A query that is unlike the shots as a photograph is said to be so; its verdict stays."""
 
+import io
+
 import numpy as np
 import PIL.Image
 import PIL.ImageFilter
@@ -20,15 +22,17 @@ def part(seed: int, defect: bool = False) -> Pixels:
     """A gray part with ridges, 64 x 64, each a little different; the defect is a dark spot."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:64, :64]
-    values = 110 + 40 * (np.sin(x / 2 + random.random()) > 0) + random.normal(0, 1, (64, 64))
+    values = (
+        90 + 0.6 * y + 40 * (np.sin(x / 2 + random.random()) > 0) + random.normal(0, 1, (64, 64))
+    )
     values *= 1 + 0.05 * random.standard_normal()
     if defect:
         values[(y - 40) ** 2 + (x - 30) ** 2 < 40] = 20
     return np.repeat(values.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def noisy(pixels: Pixels) -> Pixels:
-    shaken = pixels + np.random.default_rng(9).normal(0, 12, pixels.shape)
+def noisy(pixels: Pixels, level: float = 12) -> Pixels:
+    shaken = pixels + np.random.default_rng(9).normal(0, level, pixels.shape)
     return shaken.clip(0, 255).astype(np.uint8)
 
 
@@ -42,6 +46,12 @@ def brighter(pixels: Pixels) -> Pixels:
 
 def darker(pixels: Pixels) -> Pixels:
     return (pixels * 0.4).astype(np.uint8)
+
+
+def compressed(pixels: Pixels) -> Pixels:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(stream, "JPEG", quality=10)
+    return np.asarray(PIL.Image.open(stream).convert("RGB"))
 
 
 def smaller(pixels: Pixels) -> Pixels:
@@ -85,8 +95,16 @@ def test_a_query_unlike_the_shots_as_a_photograph_is_named(change: object, word:
     assert "than the shots: its score may be higher for that alone" in said
 
 
+def test_a_query_saved_at_a_lower_quality_than_the_shots_is_named() -> None:
+    random = np.random.default_rng(0)
+    shade = np.add.outer(np.arange(64), np.arange(64))[..., None]
+    grainy = [(60 + shade + random.normal(0, 4, (64, 64, 3))).astype(np.uint8) for _ in range(5)]
+    assert "more compressed than the shots" in notes(compressed(grainy[4]), grainy[:4])
+    assert "more compressed" not in notes(grainy[4], grainy[:4])
+
+
 def test_one_shot_is_enough_to_name_a_gross_difference() -> None:
-    assert "noisier than the shots" in notes(noisy(part(70)), SHOTS[:1])
+    assert "noisier than the shots" in notes(noisy(part(70), 40), SHOTS[:1])
     assert "than the shots" not in notes(darker(part(70)), SHOTS[:1])  # parts may vary so much
 
 
