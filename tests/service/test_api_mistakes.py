@@ -232,6 +232,11 @@ def test_json_under_another_kind_is_told_which_header_is_missing(http: httpx2.Cl
         ({"alpha": 5}, "for 5 % write 0.05"),
         ({"set": "magnetic_tle"}, "did you mean 'magnetic_tile'?"),
         ({"data": None}, "data"),
+        ({"detector": "patchcor"}, "unknown detector 'patchcor'; did you mean 'patchcore'?"),
+        (
+            {"kind": "evaluate", "set": None, "data": ["parts"], "detectors": ["spde:k=1"]},
+            "unknown detector 'spde'; did you mean 'spade'?",
+        ),
         ({"data": "prats"}, "no data 'prats' in the data root; did you mean 'parts'?"),
         ({"kind": "evaluate", "set": None, "data": ["foldr:parts"]}, "did you mean 'folder'?"),
     ],

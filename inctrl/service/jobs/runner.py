@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inctrl.detectors import detector_entry
 from inctrl.errors import Conflict, InctrlError, NotStored
 from inctrl.files.lock import lock
 from inctrl.files.recent import Recent
@@ -19,7 +20,7 @@ from inctrl.service.jobs.attempt import LIMIT, Attempt, Machine, Outcome, broken
 from inctrl.service.jobs.dataroot import data_sets
 from inctrl.service.jobs.folder import ID, zipped
 from inctrl.service.jobs.follow import Follower, Seen
-from inctrl.service.jobs.specs import JobSpec, command
+from inctrl.service.jobs.specs import JobSpec, command, detectors_of
 from inctrl.service.schemas import DataReply, JobFile
 from inctrl.store.jobs import ENDED, JobRow
 
@@ -89,6 +90,8 @@ class JobRunner:
     def submit(self, spec: JobSpec) -> JobRow:
         """Queue a job; refused here for what can be seen before it runs, and Busy if many wait."""
         command(spec, self._machine.places(self._machine.of("new")))
+        for name in detectors_of(spec):
+            detector_entry(name)
         row = self._jobs.add(spec.kind, spec.model_dump(mode="json"), most=QUEUED)
         self._look()
         return row

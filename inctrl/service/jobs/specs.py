@@ -4,6 +4,7 @@ A command is made of names that fit a pattern, of numbers in a range and of path
 (`dataroot`). Every option carries its value behind `=`, so that none can be taken for a flag.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,14 @@ def command(spec: JobSpec, places: Places) -> list[str]:
             group_by=spec.group_by,
         ),
     ]
+
+
+def detectors_of(spec: JobSpec) -> list[str]:
+    """The detectors that a job names, without their options."""
+    if isinstance(spec, FolderJob):
+        return [spec.detector] if spec.detector else []
+    named = spec.detectors if isinstance(spec, EvaluateJob) else ()
+    return [match[0] for one in named if (match := re.match(_DETECTOR, one))]
 
 
 def adapter_folder(spec: TrainJob, result: Path) -> Path:
