@@ -90,12 +90,14 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
     notes = [f"{values.dtype} values {window.low:g}..{window.high:g} shown"]
     doubts = []
     for end, sign, limit, extreme in (
-        (_BRIGHT, 1, most, values.max()),
-        (_DARK, -1, least, values.min()),
+        (_BRIGHT, 1, most, float(values.max())),
+        (_DARK, -1, least, float(values.min())),
     ):
+        if sign * (extreme - limit) <= NEAR * width:
+            continue
         beyond = sign * (scaled - (limit - window.low) / width)
         than = f"the normal images, which end at {limit:g}" if known else f"the window's {limit:g}"
-        where = f"{end.way} {than} ({end.to} {float(extreme):g})"
+        where = f"{end.way} {than} ({end.to} {extreme:g})"
         far = beyond > (FAR if end is _BRIGHT else _far_below(least, width))
         if np.count_nonzero(single := far & ~places(far)) <= max(PLACE, HOT * far.size):
             far &= ~single
