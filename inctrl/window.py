@@ -107,9 +107,8 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
             if known:
                 rgb[far] = end.colour
             shown = f"marked in {end.name}" if known else f"shown as {end.shown}"
-            doubts.append(
-                f"{100 * far.mean():.2g} % of the pixels lie far {where}: {shown}, never called normal"
-            )
+            share = f"{100 * far.mean():.2g} % of the pixels"
+            doubts.append(f"{share} lie far {where}: {shown}, never called normal")
             notes.append(doubts[-1])
         elif single.any():
             if known:
