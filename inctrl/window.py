@@ -62,6 +62,7 @@ class _End:
 
 _BRIGHT = _End("above", "up to", "white", "red", (255, 0, 0))
 _DARK = _End("below", "down to", "black", "blue", (0, 0, 255))
+_COMPARED = {1: np.greater, -1: np.less}
 
 
 def window_of(normal: Sequence[NDArray[np.generic]], window: Window | None = None) -> Window:
@@ -90,22 +91,24 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
     notes = [f"{values.dtype} values {window.low:g}..{window.high:g} shown"]
     doubts = []
     for end, sign, limit, extreme in (
-        (_BRIGHT, 1, most, values.max()),
-        (_DARK, -1, least, values.min()),
+        (_BRIGHT, 1, most, float(values.max())),
+        (_DARK, -1, least, float(values.min())),
     ):
-        beyond = sign * (scaled - (limit - window.low) / width)
+        if sign * (extreme - limit) <= NEAR * width:
+            continue
+        compared, edge = _COMPARED[sign], (limit - window.low) / width
         than = f"the normal images, which end at {limit:g}" if known else f"the window's {limit:g}"
-        where = f"{end.way} {than} ({end.to} {float(extreme):g})"
-        far = beyond > (FAR if end is _BRIGHT else _far_below(least, width))
+        where = f"{end.way} {than} ({end.to} {extreme:g})"
+        by = FAR if end is _BRIGHT else _far_below(least, width)
+        far = compared(scaled, edge + sign * by)
         if np.count_nonzero(single := far & ~places(far)) <= max(PLACE, HOT * far.size):
             far &= ~single
         if far.any():
             if known:
                 rgb[far] = end.colour
             shown = f"marked in {end.name}" if known else f"shown as {end.shown}"
-            doubts.append(
-                f"{far.mean():.2%} of the pixels lie far {where}: {shown}, never called normal"
-            )
+            share = f"{100 * far.mean():.2g} % of the pixels"
+            doubts.append(f"{share} lie far {where}: {shown}, never called normal")
             notes.append(doubts[-1])
         elif single.any():
             if known:
@@ -113,8 +116,10 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
             filled = " and filled from around them" if known else ""
             count = np.count_nonzero(single)
             notes.append(f"single pixels ({count}) lie far {where}: taken for hot or dead{filled}")
-        elif (near := places(beyond > NEAR)).any():
-            notes.append(f"{near.mean():.2%} of the pixels lie {where}: shown as {end.shown}")
+        elif (near := places(compared(scaled, edge + sign * NEAR))).any():
+            notes.append(
+                f"{100 * near.mean():.2g} % of the pixels lie {where}: shown as {end.shown}"
+            )
     return Shown(rgb, tuple(notes), tuple(doubts))
 
 

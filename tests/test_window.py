@@ -47,7 +47,7 @@ def test_a_window_is_taken_from_all_normal_images_and_knows_how_far_they_reach()
 @pytest.mark.parametrize(
     ("value", "colour", "says"),
     [
-        (65_000, (255, 0, 0), "2.25% of the pixels lie far above the normal images"),
+        (65_000, (255, 0, 0), "2.2 % of the pixels lie far above the normal images"),
         (2600, (255, 0, 0), "up to 2600"),
         (3, (0, 0, 255), "below the normal images, which end at 990 (down to 3)"),
     ],
@@ -98,13 +98,13 @@ def test_many_single_pixels_are_no_fault_of_a_sensor() -> None:
     values[::9, ::9] = 65_535
     shown = show(values, WINDOW)
     assert (shown.rgb[::9, ::9] == (255, 0, 0)).all()
-    assert "1.44% of the pixels lie far above" in shown.doubts[0]
+    assert "1.4 % of the pixels lie far above" in shown.doubts[0]
 
 
 def test_a_place_a_little_brighter_than_the_normal_images_is_told() -> None:
     shown = show(spotted(2300), WINDOW)
     assert shown.doubts == ()
-    assert "2.25% of the pixels lie above the normal images" in shown.notes[1]
+    assert "2.2 % of the pixels lie above the normal images" in shown.notes[1]
     assert (shown.rgb[40:55, 30:45] == 255).all()
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 PLACE = 5
 """Neighbouring pixels that are a place; fewer are hot or dead pixels of the sensor."""
+FEW = 50_000
+"""Pixels up to which a place is looked for from one to the next, and not in the whole image."""
 
 
 def reach(values: NDArray[np.generic], low: float, high: float) -> tuple[float, float]:
@@ -39,8 +41,9 @@ def _met(pixels: Iterable[np.intp], width: int) -> int | None:
 
 def places(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of the marked pixels of H W those in places: with PLACE of them side by side."""
-    if np.count_nonzero(marked) < PLACE:
-        return np.zeros_like(marked)
+    count = np.count_nonzero(marked)
+    if count <= FEW:
+        return _flooded(marked) if count >= PLACE else np.zeros_like(marked)
     from scipy import ndimage  # here: the client opens images too, and is quick to import
 
     labels, _ = ndimage.label(marked, structure=np.ones((3, 3), dtype=int))
@@ -48,6 +51,22 @@ def places(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes[0] = 0
     large: NDArray[np.bool_] = (sizes >= PLACE)[labels]
     return large
+
+
+def _flooded(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`places` of a few pixels in what may be a large image, from pixel to pixel."""
+    found = np.zeros_like(marked)
+    waiting = set(zip(*(axis.tolist() for axis in np.nonzero(marked)), strict=True))
+    while waiting:
+        part = [waiting.pop()]
+        for row, column in part:
+            around = product(range(row - 1, row + 2), range(column - 1, column + 2))
+            near = waiting.intersection(around)
+            waiting -= near
+            part += near
+        if len(part) >= PLACE:
+            found[tuple(zip(*part, strict=True))] = True
+    return found
 
 
 def around(values: NDArray[np.uint8], marked: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from inctrl.data.categories import Mask
 from inctrl.data.masks import inverted, marks, says_nothing
 from inctrl.data.stored import Stored
 from inctrl.errors import UsageError
-from inctrl.images import shared_window, stored_digest
+from inctrl.images import Window, shared_window, stored_digest
 from inctrl.training.auxiliary import Auxiliary
 from inctrl.training.examples import Example, usable
 
@@ -59,6 +59,8 @@ def survey(auxiliary: Auxiliary) -> tuple[Auxiliary, Survey]:
     for members in auxiliary.members:
         normals = [examples[i].image for i in members.normal if i in deep][:MOST]
         window = shared_window([image.decode() for image in normals])
+        # Its ends alone: marks of what lies beyond would teach to look for their colour.
+        window = window and Window(window.low, window.high)
         for i in (*members.normal, *members.anomalous):
             examples[i] = replace(examples[i], window=window)
     seen = Survey(

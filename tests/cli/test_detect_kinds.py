@@ -48,7 +48,7 @@ def test_a_spot_beyond_the_window_is_found_and_told(
         PIL.Image.fromarray(values).save(tmp_path / f"{name}.tif")
     found = detect(tmp_path, "good.tif", "hot.tif", "spot.tif")
     assert [row["verdict"] for row in found] == ["normal", "normal", "anomalous"]
-    said = "1.56% of the pixels lie far above the normal images"
+    said = "1.6 % of the pixels lie far above the normal images"
     assert said in str(found[2]["notes"])
     assert "(up to 65000)" in str(found[2]["notes"])
     assert said in (tmp_path / "out/report.html").read_text()

@@ -47,7 +47,11 @@ def test_every_kind_of_value_is_understood(dtype: type) -> None:
     assert reach(values, 100, 199) == (3, 199)
 
 
-def test_places_are_the_connected_parts_that_are_large_enough() -> None:
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_places_are_the_connected_parts_that_are_large_enough(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inctrl.maths.extremes.FEW", few)
     marked = np.random.default_rng(0).random((60, 60)) < 0.15
     expected = np.zeros_like(marked)
     for start in np.argwhere(marked):

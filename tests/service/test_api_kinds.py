@@ -25,7 +25,7 @@ def test_a_spot_beyond_the_window_is_never_normal_by_a_set_or_inline(client: Cli
         [result] = found.results
         assert isinstance(result, Scored)
         assert result.verdict == "anomalous"
-        assert any("4.34% of the pixels lie far above" in note for note in result.notes)
+        assert any("4.3 % of the pixels lie far above" in note for note in result.notes)
 
 
 def test_a_query_of_other_proportions_is_noted(client: Client) -> None:
