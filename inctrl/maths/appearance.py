@@ -48,11 +48,12 @@ def blockiness(rgb: NDArray[np.uint8]) -> float:
     Midway alone: an enlarged image has larger steps in every second (fourth) place too. 0 of an
     image of under FEWEST blocks a side.
     """
-    gray = _gray(rgb)
-    if min(gray.shape) < FEWEST * BLOCK:
+    sides = rgb.shape[:2]
+    if min(sides) < FEWEST * BLOCK:
         return 0.0
-    down, across = (max(1, side // LOOKED_AT) for side in gray.shape)
-    steps = [np.abs(np.diff(gray[::down], axis=1)), np.abs(np.diff(gray[:, ::across].T, axis=1))]
+    down, across = (max(1, side // LOOKED_AT) for side in sides)
+    lines = _gray(rgb[::down]), _gray(rgb[:, ::across]).T
+    steps = [np.abs(np.diff(part, axis=1)) for part in lines]
     borders = [float(part[:, BLOCK - 1 :: BLOCK].mean()) for part in steps]
     midway = [float(part[:, BLOCK // 2 - 1 :: BLOCK].mean()) for part in steps]
     return _log(sum(borders) / 2, 0.5) - _log(sum(midway) / 2, 0.5)
