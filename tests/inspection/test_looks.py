@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inctrl.detectors.incontext import InContext
 from inctrl.detectors.zeroshot import ZeroShot
+from inctrl.inspection.inputs import SHOWN
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import load_context, save_context
 from inctrl.preprocessing import Preprocessing
@@ -36,8 +37,8 @@ def noisy(pixels: Pixels, level: float = 12) -> Pixels:
     return shaken.clip(0, 255).astype(np.uint8)
 
 
-def blurred(pixels: Pixels) -> Pixels:
-    return np.asarray(PIL.Image.fromarray(pixels).filter(PIL.ImageFilter.GaussianBlur(1.5)))
+def blurred(pixels: Pixels, radius: float = 1.5) -> Pixels:
+    return np.asarray(PIL.Image.fromarray(pixels).filter(PIL.ImageFilter.GaussianBlur(radius)))
 
 
 def brighter(pixels: Pixels) -> Pixels:
@@ -125,6 +126,13 @@ def test_beyond_what_the_tower_sees_fewer_pixels_are_not_smaller() -> None:
     large = [np.asarray(PIL.Image.fromarray(shot).resize((512, 512))) for shot in SHOTS]
     half = np.asarray(PIL.Image.fromarray(part(70)).resize((200, 200)))
     assert "smaller" not in notes(half, large)
+
+
+def test_photographs_too_large_to_be_kept_whole_are_like_their_shots() -> None:
+    large = [np.repeat(np.repeat(part(seed), 36, axis=0), 36, axis=1) for seed in (0, 1, 2, 70)]
+    assert large[0].shape[0] ** 2 > SHOWN
+    assert "than the shots" not in notes(large[3], large[:3])
+    assert "blurrier than the shots" in notes(blurred(large[3], 60), large[:3])
 
 
 def test_the_note_changes_no_verdict_and_no_score() -> None:
