@@ -73,8 +73,9 @@ class Looks:
         """
         side, (height, width) = self.preprocessing.size, image.size
         picture = PIL.Image.fromarray(image.rgb)
-        # A photograph of 12 megapixels takes a quarter of the time so, and looks the same.
-        picture = picture.reduce(max(1, min(image.size) // (4 * side)))
+        factor = min(image.size) // (4 * side)
+        if factor > 1:  # a large photograph takes less time so, and looks the same
+            picture = picture.reduce(factor)
         seen = np.asarray(self.preprocessing.place(picture, self.view(image)))
         detail = min(1.0, math.sqrt(height * width) / side)
         return {
