@@ -45,7 +45,8 @@ def told_apart(first: float, second: float) -> tuple[str, str]:
 
 def percent(share: float) -> str:
     """A share as a percentage of two digits, with a space that does not break."""
-    return f"{100 * share:.2g}\u00a0%"
+    value = 100 * share
+    return f"{value:.0f}\u00a0%" if value >= 99.5 else f"{value:.2g}\u00a0%"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
