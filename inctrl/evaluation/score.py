@@ -38,12 +38,14 @@ EACH = 3
 class Scores:
     """Of each test image in its order: the score, and the map h w with where it lies.
 
+    doubted   what forbids that it is called normal
     seconds   spent in the detector
     """
 
     values: tuple[float, ...]
     maps: tuple[Tensor, ...]
     views: tuple[View, ...]
+    doubted: tuple[tuple[str, ...], ...]
     seconds: float = 0.0
 
 
@@ -103,18 +105,20 @@ def score_category(
     values: list[float] = []
     maps: list[Tensor] = []
     views: list[View] = []
+    doubted: list[tuple[str, ...]] = []
     seconds = 0.0
     for start in range(0, len(category.test), together):
         part = category.test[start : start + together]
         images = [decoded(sample.image, fitted.window) for sample in part]
         views += map(fitted.inspector.view, images)
+        doubted += (image.doubts for image in images)
         features = fitted.inspector.encode(images)
         started = time.perf_counter()
         prediction = fitted.score(features)
         seconds += time.perf_counter() - started
         values += prediction.score.tolist()
         maps += prediction.anomaly_map
-    return Scores(tuple(values), tuple(maps), tuple(views), seconds)
+    return Scores(tuple(values), tuple(maps), tuple(views), tuple(doubted), seconds)
 
 
 def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: int) -> Cell:
@@ -137,7 +141,7 @@ def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: in
         shots=tuple(category.short(category.train[i]) for i in category.draw(k, seed)),
         scores=values,
         p_values=tuple(map(calibration.p_value, values)),
-        verdicts=tuple(map(calibration.judge, values)),
+        verdicts=tuple(map(fitted.verdict, values, judged.scores.doubted)),
         threshold=calibration.threshold,
         pixels=_pixels(judged, category),
         bytes=sum(t.numel() * t.element_size() for t in packed.values()),

@@ -156,7 +156,7 @@ class FittedInspector:
             threshold=calibration.threshold,
             p_value=calibration.p_value(score),
             p_floor=calibration.p_floor,
-            verdict=_doubted(calibration.judge(score), image),
+            verdict=self.verdict(score, image.doubts),
             anomaly_map=pixels,
             pixel_limit=calibration.pixel_limit,
             regions=regions,
@@ -164,6 +164,11 @@ class FittedInspector:
             notes=(*image.notes, *self._compared(image), *([] if localises else [WHOLE])),
             timing={**seconds, "map": time.perf_counter() - started},
         )
+
+    def verdict(self, score: float, doubts: Sequence[str]) -> Verdict:
+        """Not "normal" where something of the image was not compared with the shots."""
+        found = self.calibration.judge(score)
+        return "undecided" if found == "normal" and doubts else found
 
     def _evidence(
         self, image: Image, features: Features, prediction: Prediction, row: int
@@ -198,11 +203,6 @@ class FittedInspector:
         note = "this image is also the normal shot {!r}: its score says nothing"
         same = (shot.name for shot in self.shots if shot.sha256 == image.sha256)
         return tuple(note.format(name) for name in islice(same, 1))
-
-
-def _doubted(verdict: Verdict, image: Image) -> Verdict:
-    """Not "normal" where something of the image was not compared with the shots."""
-    return "undecided" if verdict == "normal" and image.doubts else verdict
 
 
 def inspect_together(

@@ -103,12 +103,11 @@ def unlike_query(query: Kind, shots: Sequence[Kind], fit: Fit) -> tuple[str, ...
             f"its proportions ({query.size}) are not those of the shots ({near.size}): "
             f"{DISTORTED[fit]}, which alone raises the score"
         )
-    near = min(shots, key=lambda shot: _ratio(shot.seen, query.seen))
-    if _ratio(near.seen, query.seen) > SHARPER:
-        which = "it is enlarged" if query.seen < near.seen else "those are enlarged"
+    near = max(shots, key=lambda shot: shot.seen)  # of a smaller query looks.py tells
+    if query.seen > SHARPER * near.seen:
         notes.append(
-            f"its size ({query.size}) is far from that of the shots ({near.size}): {which}, and "
-            "blurred, which alone changes the score"
+            f"its size ({query.size}) is far from that of the shots ({near.size}): those are "
+            "enlarged, and blurred, which alone changes the score"
         )
     if query.coloured is not None and all(s.coloured is (not query.coloured) for s in shots):
         differs = (

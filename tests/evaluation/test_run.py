@@ -33,7 +33,7 @@ def cells(found: Evaluation, label: str = "incontext") -> list[Cell]:
 def test_scores_limits_and_p_values_are_those_of_detect(
     tmp_path: Path, name: str, deep: bool
 ) -> None:
-    """k = 1 has its limit from views of the shot; 16 bits are shown as the shots ask for."""
+    """16 bits are shown as the shots ask for, and what lies beyond their window forbids "normal"."""
     write_set(tmp_path / "set", deep=deep)
     plan = plan_of(tmp_path / "set", [entrant(name)], shots=(1, 3))
     found = evaluate(work_of(plan, tmp_path / "out"))
@@ -44,6 +44,7 @@ def test_scores_limits_and_p_values_are_those_of_detect(
         results = fitted.inspect([sample.image.file for sample in category.test])
         assert cell.scores == pytest.approx([r.score for r in results], abs=1e-6)
         assert cell.p_values == pytest.approx([r.p_value for r in results], abs=1e-6)
+        assert cell.verdicts == tuple(r.verdict for r in results)
         assert cell.threshold == pytest.approx(results[0].threshold, abs=1e-6)
         assert cell.shots == tuple(f"field/train/good/{path.name}" for path in shots)
     assert len(found.cells) == 4
