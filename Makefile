@@ -47,6 +47,9 @@ lint: $(VENV)/.installed-test
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/inctrl evaluate --data $(DATA) --shots 1 2 4 8 --seeds 5
 	$(BIN)/python -m benchmarks.calibration $(DATA)
+	$(BIN)/python -m benchmarks.query_notes $(DATA)
+	$(BIN)/python -m benchmarks.one_shot $(DATA)
+	$(BIN)/python -m benchmarks.variants
 	$(BIN)/python -m benchmarks.compare $(DATA)
 	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.padim
