@@ -21,6 +21,10 @@ PHOTOMETRIC = {2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 3
 PACKED = {34712: "JPEG 2000", 34887: "LERC", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL"}
 """Compressions that few programs have; others are told by their number."""
 USUAL = {1, 5, 7, 8, 32773, 32946}
+CUT = -1
+"""Where the next directory lies while this one has not been read to its end."""
+CHANNELS = 1000
+"""Of an image, at the most."""
 SUBFILE, BITS, COMPRESSION, PHOTOMETRY, SAMPLES, EXTRA, FORMAT = 254, 258, 259, 262, 277, 338, 339
 SIDES, PLACES = (256, 257), (273, 324)
 """Tags of width and height, of the offsets of strips and tiles."""
@@ -58,17 +62,19 @@ class Page:
 
     @property
     def possible(self) -> bool:
-        """Whether values of this type exist."""
-        return self.format in FORMATS and set(self.bits) <= WIDTHS
+        """Whether such values exist."""
+        return self.format in FORMATS and set(self.bits) <= WIDTHS and self.samples <= CHANNELS
 
     @property
     def unread(self) -> bool:
-        """Whether it is of a kind that Pillow does not read."""
+        """Whether it is whole, and of a kind that Pillow does not read."""
+        if not (self.whole and self.possible) or self.photometry is None:
+            return False
         if self.photometry == 6 and self.compression == 1:
             return True  # it is taken for four channels
         bits = self.bits * self.samples if len(self.bits) == 1 else self.bits
         kind = (1 if self.inverted else self.photometry, (self.format,), bits, self.extra)
-        return self.possible and kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
+        return kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
 
     @property
     def kind(self) -> str:
@@ -94,9 +100,10 @@ def pages(data: bytes) -> tuple[Page, ...]:
             warnings.simplefilter("ignore", UserWarning)
             directory = ImageFileDirectory_v2(data[: 2 * width])
             offset = directory.next
-            while offset and offset not in seen and offset < len(data):
+            while 0 < offset < len(data) and offset not in seen:
                 seen.add(offset)
                 file.seek(offset)
+                directory.next = CUT
                 directory.load(file)
                 found.append(_page(directory, offset))
                 offset = directory.next
@@ -162,7 +169,9 @@ def _page(directory: ImageFileDirectory_v2, offset: int) -> Page:
         photometry=next(iter(_numbers(directory, PHOTOMETRY)), None),
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
-        whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
+        whole=directory.next != CUT
+        and all(tag in directory for tag in SIDES)
+        and any(tag in directory for tag in PLACES),
     )
 
 

@@ -4,6 +4,7 @@ On many CPUs the number of threads moves scores in the seventh digit, and a serv
 its process. So every test begins with the same number, and so does every command that one starts.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -59,10 +60,13 @@ def dialled() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def same_start() -> None:
-    """Whatever the tests before have drawn, and however many threads they have left."""
+    """Whatever the tests before have drawn, however many threads and whose log they have left."""
     torch.manual_seed(0)
     if torch.get_num_threads() != THREADS:
         torch.set_num_threads(THREADS)
+    logger = logging.getLogger("inctrl")
+    logger.handlers, logger.propagate = [], True  # a command gives it a handler of its own
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
