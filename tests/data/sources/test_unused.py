@@ -217,6 +217,29 @@ def test_why_a_category_has_no_images_is_told(tmp_path: Path) -> None:
         find_data(root)
 
 
+@pytest.mark.parametrize("normal", ["normal", "train/good"])
+def test_of_a_folder_with_normal_images_in_subfolders_alone_these_are_named(
+    normal: str, tmp_path: Path
+) -> None:
+    picture(tmp_path / "part/test/bad/x.png" if "/" in normal else tmp_path / "part/bad/x.png")
+    for camera in ("left", "right"):
+        picture(tmp_path / "part" / normal / camera / "0.png")
+    folder = normal.rpartition("/")[2]
+    with pytest.raises(MissingData, match=rf"{folder!r} subfolders .* 2 images \(left, right\)"):
+        find_data(tmp_path / "part")
+
+
+def test_a_mask_beside_one_image_of_several_is_named_as_it_may_be_none(tmp_path: Path) -> None:
+    root = category(tmp_path / "set")
+    picture(root / "anomalous/part.png", 7)
+    picture(root / "anomalous/part_mask.png", 8)
+    assert find_data(root).left_out == (
+        "set: part_mask.png is read as the mask of part.png beside it",
+    )
+    picture(root / "anomalous/x_mask.png", 9)
+    assert find_data(root).left_out == ()
+
+
 def test_the_test_half_of_a_set_in_the_layout_of_mvtec_ad_is_no_category(tmp_path: Path) -> None:
     picture(tmp_path / "test/good/0.png")
     with pytest.raises(MissingData, match="in no layout known here"):
