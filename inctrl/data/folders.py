@@ -124,10 +124,11 @@ def subfolders(folder: Path) -> list[Path]:
         return []
     found: dict[str, Path] = {}
     around = Path(os.path.realpath(folder))
-    for entry in sorted(entries, key=lambda e: (e.is_symlink(), e.name)):
+    folders = [entry for entry in entries if _kind(entry) == "folder"]
+    for entry in sorted(folders, key=lambda e: (e.is_symlink(), e.name)):
         path, real = folder / entry.name, os.path.realpath(entry.path)
         left = left_out(entry.name, path) or _outside(Path(real)) or around.is_relative_to(real)
-        if _kind(entry) == "folder" and not left:
+        if not left:
             found.setdefault(real, path)
     return sorted(found.values())
 
@@ -137,7 +138,8 @@ def _empty(folder: Path, recursive: bool) -> UsageError:
     below = Passed(folder)
     deeper = not recursive and _Walk(folder, True, below).files(most=1)
     if not recursive and not deeper:
-        _tell(below.notes())
+        told = look(folder).notes
+        _tell(note for note in below.notes() if note not in told)
     suffixes = " ".join(sorted(SUFFIXES))
     return UsageError(
         f"no images in folder {str(folder)!r} ({suffixes})",

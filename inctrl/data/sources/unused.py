@@ -79,7 +79,7 @@ def _beside(categories: Sequence[Category]) -> Iterator[str]:
             for sample in anomalous
             if sample.mask and sample.mask.image.file.parent == sample.image.file.parent
         ]
-        if near and any(sample.mask is None for sample in anomalous):
+        if 0 < 2 * len(near) <= len(anomalous):
             mask, image = near[0]
             more = f", and {len(near) - 1} more likewise" if len(near) > 1 else ""
             yield (
@@ -138,7 +138,7 @@ class _Look:
             return found
         self._seen.add(real)
         try:
-            entries, inside = sorted(path.iterdir()), subfolders(path)
+            entries, inside = sorted(path.iterdir()), frozenset(subfolders(path))
         except OSError:
             self.closed.append((path, "cannot be read; check its rights"))
             return found

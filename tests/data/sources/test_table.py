@@ -37,6 +37,12 @@ def test_a_mark_at_the_start_as_spreadsheets_write_it_is_no_column(tmp_path: Pat
     assert len(read_data(file)) == 2
 
 
+@pytest.mark.parametrize("head", ["", "Unnamed: 0"])
+def test_the_index_that_pandas_writes_in_front_is_no_column(head: str, tmp_path: Path) -> None:
+    rows = [(head, *COLUMNS), *((str(i), *row) for i, row in enumerate(ROWS))]
+    assert len(read_data(lines(table(tmp_path), rows))) == 2
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
