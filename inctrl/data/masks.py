@@ -271,13 +271,20 @@ def _levels(values: NDArray[np.uint8], lossy: bool = False) -> Marks:
     flat = (low == high) & (high <= HALF) & (np.bincount(patches.ravel()) >= PATCH)
     flat[0] = False
     dim: Marks = flat[patches]
-    low_near, high_near = (
-        f(values, THICK) for f in (ndimage.minimum_filter, ndimage.maximum_filter)
-    )
-    thick = (low_near == high_near) & (values > 0) & ~bright
-    for value in np.unique(values[thick & ~dim]):
-        dim |= ndimage.binary_propagation(thick & (values == value), mask=values == value)
-    return bright | dim
+    left = (values > 0) & ~bright & ~dim
+    return bright | dim | _thick(values, left) if left.any() else bright | dim
+
+
+def _thick(values: NDArray[np.uint8], dim: Marks) -> Marks:
+    """What of something dim beside something bright is too thick for a soft edge."""
+    from scipy import ndimage
+
+    low, high = (near(values, THICK) for near in (ndimage.minimum_filter, ndimage.maximum_filter))
+    thick = dim & (low == high)
+    found: Marks = np.zeros_like(thick)
+    for value in np.unique(values[thick]):
+        found |= ndimage.binary_propagation(thick & (values == value), mask=values == value)
+    return found
 
 
 def _other_size(mask: Stored, seen: tuple[int, ...], image: Stored, size: tuple[int, int]) -> str:
