@@ -209,6 +209,15 @@ def test_the_log_is_told_with_the_name_of_the_set_and_of_many_the_first(
     assert lines[-1] == "set: 3 more; `inctrl data` names all"
 
 
+def test_a_set_that_is_one_category_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    category(tmp_path / "part")
+    category(tmp_path / "part", normal="OK")
+    read_data(tmp_path / "part")
+    assert caplog.messages == ["part: OK and normal are both read, as normal"]
+
+
 def test_why_a_category_has_no_images_is_told(tmp_path: Path) -> None:
     root = mvtec(tmp_path)
     for file in (root / "metal_nut/train/good").iterdir():
@@ -227,6 +236,12 @@ def test_of_a_folder_with_normal_images_in_subfolders_alone_these_are_named(
     folder = normal.rpartition("/")[2]
     with pytest.raises(MissingData, match=rf"{folder!r} subfolders .* 2 images \(left, right\)"):
         find_data(tmp_path / "part")
+
+
+def test_a_set_in_a_folder_of_what_is_none_is_named(tmp_path: Path) -> None:
+    category(tmp_path / "delivery/sets/part")
+    with pytest.raises(MissingData, match=r"no layout known .* it holds '.*/sets', which is; name"):
+        find_data(tmp_path / "delivery")
 
 
 def test_a_mask_beside_one_image_of_several_is_named_as_it_may_be_none(tmp_path: Path) -> None:
