@@ -244,7 +244,8 @@ def test_what_an_empty_folder_holds_instead_is_told_once(
 
 
 def test_files_that_are_no_images_by_name_are_counted(tmp_path: Path) -> None:
-    make(tmp_path, "1.png", "a.HEIC", "b.heic", "c.raw", "notes.txt", "list.csv", "LICENSE")
+    beside = ("notes.txt", "list.csv", "LICENSE", "1.xmp", "parts.xlsx", "parts.zip")
+    make(tmp_path, "1.png", "a.HEIC", "b.heic", "c.raw", *beside)
     [told] = look(tmp_path).notes
     assert ": 2 .heic, 1 .raw; convert them" in told
     assert "txt" not in told
