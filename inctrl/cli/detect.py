@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from inctrl.cli.options import (
     add_domain,
     add_fit,
     add_several,
+    chosen,
 )
 from inctrl.cli.output import next_free, say, say_json
 from inctrl.cli.progress import tracked
@@ -176,7 +178,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
     if args.context:
-        return load_context(_inspector(args), args.context, alpha=args.alpha)
+        return load_context(_inspector(args), args.context, alpha=chosen(args, "alpha"))
     if args.set:
         return _registered(args)
     if args.fail_on == "anomalous" and not args.normal:
@@ -224,13 +226,15 @@ def _inspector(args: argparse.Namespace, detector: str | None = None) -> "Inspec
             raise UsageError(f"--option {text!r} is not KEY=VALUE")
     pairs = (text.split("=", 1) for text in args.option)
     names = ("backbone", "adapter", "domain", "fit", "image_size", "layers")
-    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    chosen["detector"] = args.detector or detector
-    chosen["options"] = {key.strip(): value.strip() for key, value in pairs}
+    # What a context records goes before what is set for all runs.
+    value = partial(chosen if args.context else getattr, args)
+    given = {name: value(name) for name in names if value(name) is not None}
+    given["detector"] = args.detector or detector
+    given["options"] = {key.strip(): text.strip() for key, text in pairs}
     if args.context:
-        chosen = arguments(args.context, chosen)
+        given = arguments(args.context, given)
     return Inspector.load(
-        **chosen,
+        **given,
         frame=args.frame,
         alpha=0.05 if args.alpha is None else args.alpha,
         device=args.device,

@@ -148,11 +148,22 @@ def add_cache(group: argparse._ArgumentGroup) -> None:
 
 
 def apply_settings(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    """Make the settings the defaults of every command; argparse then checks them like flags."""
+    """Make the settings the defaults of every command; argparse then checks them like flags.
+
+    `chosen` leaves them out where something saved says more of what is meant.
+    """
     found = {**_from_file(argv), **_from_environment(os.environ)}
+    flags = {word.partition("=")[0] for word in argv}
+    unsaid = frozenset(name for name in found if f"--{name.replace('_', '-')}" not in flags)
     for command in _commands(parser):
         own = {action.dest for action in command._actions}
         command.set_defaults(**{name: value for name, value in found.items() if name in own})
+        command.set_defaults(unsaid=unsaid)
+
+
+def chosen(args: argparse.Namespace, name: str) -> Any:
+    """The value of an option if a flag has given it, and None if it is a mere setting."""
+    return None if name in args.unsaid else getattr(args, name)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -105,7 +105,7 @@ def look(folder: Path, *, recursive: bool = False) -> Found:
     for linked, path, real in sorted(entries):
         if real in named:
             passed.add("twice", path)
-        elif linked and _outside(Path(real)):
+        elif linked and outside(Path(real)):
             passed.add("outside", path)
         else:
             named[real] = path
@@ -124,10 +124,11 @@ def subfolders(folder: Path) -> list[Path]:
         return []
     found: dict[str, Path] = {}
     around = Path(os.path.realpath(folder))
-    for entry in sorted(entries, key=lambda e: (e.is_symlink(), e.name)):
+    folders = [entry for entry in entries if _kind(entry) == "folder"]
+    for entry in sorted(folders, key=lambda e: (e.is_symlink(), e.name)):
         path, real = folder / entry.name, os.path.realpath(entry.path)
-        left = left_out(entry.name, path) or _outside(Path(real)) or around.is_relative_to(real)
-        if _kind(entry) == "folder" and not left:
+        left = left_out(entry.name, path) or outside(Path(real)) or around.is_relative_to(real)
+        if not left:
             found.setdefault(real, path)
     return sorted(found.values())
 
@@ -137,7 +138,8 @@ def _empty(folder: Path, recursive: bool) -> UsageError:
     below = Passed(folder)
     deeper = not recursive and _Walk(folder, True, below).files(most=1)
     if not recursive and not deeper:
-        _tell(below.notes())
+        told = look(folder).notes
+        _tell(note for note in below.notes() if note not in told)
     suffixes = " ".join(sorted(SUFFIXES))
     return UsageError(
         f"no images in folder {str(folder)!r} ({suffixes})",
@@ -164,7 +166,7 @@ class _Walk:
 
     def files(self, most: float = math.inf) -> list[tuple[bool, Path, str]]:
         """Whether each is a link, its path and its real path; `most` are enough."""
-        if _outside(self._start.real):
+        if outside(self._start.real):
             self._passed.add("outside", self._start.path)
             return []
         while (self._waiting or self._links) and len(self._found) < most:
@@ -219,7 +221,7 @@ class _Walk:
         """Where the next link leads; None where it is not followed."""
         link = self._links.popleft()  # its `real` is the folder that it lies in
         target = Path(os.path.realpath(link.path))
-        if _outside(target):
+        if outside(target):
             self._passed.add("outside", link.path)
         elif any(around.is_relative_to(target) for around in (*link.around, link.real)):
             self._passed.add("round", link.path)
@@ -253,6 +255,7 @@ def confined(root: Path) -> Iterator[None]:
         _root.reset(token)
 
 
-def _outside(real: Path) -> bool:
+def outside(real: Path) -> bool:
+    """Whether a real path lies out of the folder that WITHIN or `confined` names."""
     within = _root.get() or os.environ.get(WITHIN)
     return bool(within) and not real.is_relative_to(os.path.realpath(str(within)))

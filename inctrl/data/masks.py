@@ -7,14 +7,16 @@ A set with a rule of its own keeps it (`Mask.above`). Everywhere else a mask is 
                         written; the soft edge of a bright patch counts from the half on
     more than 8 bits    the same, with half of the largest value
     index (palette)     index 0 is the background, whatever its colour, all others are marked; where
-                        that would mark most of the image and index 0 is no black, colours count
-    colour              all that is not black; without black, all but the most frequent colour
+                        that would mark most of the border and index 0 is no black, colours count
+    colour              all that is not black; without black, all but the main colour of the border:
+                        a large defect covers more of the image than of its border
     transparent ground  what is opaque; of opaque black with something bright in it, what is bright
     JPEG, WebP          what is bright; what is dim may be a trace of the compression
 """
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -33,6 +35,8 @@ FEW = 16
 """Values up to which a mask is flat, so that dim ones are no soft edge."""
 PATCH = 9
 """Pixels from which on something dim is a patch."""
+THICK = 5
+"""Pixels across from which on something dim beside something bright is no soft edge."""
 SOME = 0.01
 """Share of the pixels from which on black is a colour of the mask."""
 LOSSY = ("JPEG", "WEBP")
@@ -182,7 +186,7 @@ def _opened(path: Path) -> PIL.Image.Image:
 
 
 def _indexed(image: PIL.Image.Image) -> Marks:
-    """Of a palette: index 0 is the background, but for a mask that would mark most of the image."""
+    """Of a palette: index 0 is the background, but where that would mark most of the border."""
     index = np.asarray(image)
     palette = np.zeros((256, 3), np.uint8)
     colours = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
@@ -191,9 +195,10 @@ def _indexed(image: PIL.Image.Image) -> Marks:
     if (palette[used] == used[:, None]).all():  # its palette is the ramp of grays
         return _levels(index)
     marked: Marks = index != 0
-    if marked.mean() > 0.5 and (palette[0].any() or 0 not in used):
+    on_border = _border(marked).mean()
+    if on_border > 0.5 and (palette[0].any() or 0 not in used):
         by_colour = _coloured(palette[index])
-        if 0 < by_colour.mean() < marked.mean():
+        if by_colour.any() and _border(by_colour).mean() < on_border:
             return by_colour
     return marked
 
@@ -215,14 +220,20 @@ def _coloured(rgb: NDArray[np.uint8], lossy: bool = False) -> Marks:
 
 
 def _ground(rgb: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """The colour of the background: black where there is some, else the most frequent one."""
+    """The colour of the background: black where there is some, else the main one of the border."""
     if (rgb.max(axis=2) < DARK).mean() >= SOME:
         return np.zeros(3, np.int16)
-    near = rgb // DARK
-    key = near[..., 0] * np.int32(64) + near[..., 1] * np.int32(8) + near[..., 2]
-    most = rgb[key == np.bincount(key.ravel()).argmax()]
+    border = _border(rgb)
+    near = border // DARK
+    key = near[:, 0] * np.int32(64) + near[:, 1] * np.int32(8) + near[:, 2]
+    most = border[key == np.bincount(key).argmax()]
     colour: NDArray[np.int16] = np.median(most, axis=0).astype(np.int16)
     return colour
+
+
+def _border(image: NDArray[Any]) -> NDArray[Any]:
+    """The pixels of H W or H W C at the four sides, n or n C."""
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 
 def _deep(values: NDArray[np.float64]) -> Marks:
@@ -260,7 +271,20 @@ def _levels(values: NDArray[np.uint8], lossy: bool = False) -> Marks:
     flat = (low == high) & (high <= HALF) & (np.bincount(patches.ravel()) >= PATCH)
     flat[0] = False
     dim: Marks = flat[patches]
-    return bright | dim
+    left = (values > 0) & ~bright & ~dim
+    return bright | dim | _thick(values, left) if left.any() else bright | dim
+
+
+def _thick(values: NDArray[np.uint8], dim: Marks) -> Marks:
+    """What of something dim beside something bright is too thick for a soft edge."""
+    from scipy import ndimage
+
+    low, high = (near(values, THICK) for near in (ndimage.minimum_filter, ndimage.maximum_filter))
+    thick = dim & (low == high)
+    found: Marks = np.zeros_like(thick)
+    for value in np.unique(values[thick]):
+        found |= ndimage.binary_propagation(thick & (values == value), mask=values == value)
+    return found
 
 
 def _other_size(mask: Stored, seen: tuple[int, ...], image: Stored, size: tuple[int, int]) -> str:

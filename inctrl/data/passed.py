@@ -41,7 +41,9 @@ KEPT = (
 """Folders of thumbnails, bins and bookkeeping that programs make beside pictures, in lower case."""
 NO_PICTURES = frozenset(
     {"", ".txt", ".json", ".csv", ".tsv", ".xml", ".db", ".md", ".yaml", ".yml", ".toml", ".ini"}
-    | {".log", ".html", ".pt", ".npz", ".py", ".ipynb"}
+    | {".log", ".html", ".pt", ".npz", ".py", ".ipynb", ".safetensors", ".onnx", ".pkl", ".jsonl"}
+    | {".xlsx", ".xls", ".ods", ".docx", ".doc", ".zip", ".xmp", ".aae", ".lnk", ".url", ".sh"}
+    | {".bat", ".md5", ".sha256"}
 )
 """Suffixes of files beside pictures that nobody takes for pictures."""
 LOOK = 5000

@@ -135,8 +135,9 @@ def read_index(path: Path) -> dict[str, Any]:
     """The JSON of a saved context; UsageError where there is none."""
     try:
         index: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{str(path)!r} holds no saved context ({INDEX})") from None
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "; give the folder that it lies in" if path.is_file() else ""
+        raise UsageError(f"{str(path)!r} holds no saved context ({INDEX}){hint}") from None
     except (OSError, ValueError) as error:
         raise InvalidFile(f"{str(path / INDEX)!r} cannot be read ({error})") from None
     right = isinstance(index, dict) and index.get("version") == VERSION

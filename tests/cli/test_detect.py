@@ -137,6 +137,26 @@ def test_what_is_not_given_is_as_the_context_has_it(context: str, tmp_path: Path
     assert cards[0]["text_prior"] == "bank 'industrial'"  # type: ignore[index]
 
 
+def test_what_is_set_for_all_runs_yields_to_what_a_context_records(
+    context: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A setting is for runs that say nothing else; a flag beside it still counts."""
+    config = tmp_path / "inctrl.toml"
+    config.write_text('alpha = 0.4\nimage-size = 96\nbackbone = "pixels"\n')
+    monkeypatch.setenv("INCTRL_FIT", "crop")
+    command = ["detect", HOLE, "--context", context, "--config", str(config), "--out"]
+    assert run([*command, str(tmp_path / "a")]) == 0
+    scored = scores(tmp_path / "a")
+    assert (scored["card"]["image_size"], scored["card"]["fit"]) == (288, "squash")  # type: ignore[index]
+    assert scored["calibration"]["alpha"] == 0.05  # type: ignore[index]
+    capsys.readouterr()
+    assert run([*command, str(tmp_path / "b"), "--fit=crop"]) == 6
+    assert "was prepared with fit 'squash', not 'crop'" in one_line(capsys)
+
+
 def test_a_name_that_is_none_is_told_before_any_difference(
     context: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

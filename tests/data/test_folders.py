@@ -234,8 +234,18 @@ def test_a_folder_of_runs_alone_is_empty_and_the_error_does_not_send_one_deeper(
         assert "which a run has written" in caplog.text
 
 
+def test_what_an_empty_folder_holds_instead_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "a.heic")
+    with pytest.raises(UsageError, match="no images in folder"):
+        expand([tmp_path])
+    assert caplog.text.count("1 .heic") == 1
+
+
 def test_files_that_are_no_images_by_name_are_counted(tmp_path: Path) -> None:
-    make(tmp_path, "1.png", "a.HEIC", "b.heic", "c.raw", "notes.txt", "list.csv", "LICENSE")
+    beside = ("notes.txt", "list.csv", "LICENSE", "1.xmp", "parts.xlsx", "parts.zip")
+    make(tmp_path, "1.png", "a.HEIC", "b.heic", "c.raw", *beside)
     [told] = look(tmp_path).notes
     assert ": 2 .heic, 1 .raw; convert them" in told
     assert "txt" not in told

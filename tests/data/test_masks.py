@@ -117,6 +117,33 @@ def test_a_mask_may_be_drawn_as(how: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(marks(Stored(tmp_path / f"m.{suffix}")), MARK)
 
 
+@pytest.mark.parametrize(
+    ("ground", "mark", "index"),
+    [
+        (WHITE, BLACK, 1),
+        (WHITE, RED, 1),
+        (BLACK, WHITE, 0),
+        (BLACK, RED, 0),
+        (RED, WHITE, None),
+        (WHITE, RED, None),
+        (GRAY, RED, None),
+    ],
+)
+def test_a_mark_of_most_of_an_image_is_told_from_its_ground_by_the_border(
+    ground: tuple[int, ...], mark: tuple[int, ...], index: int | None, tmp_path: Path
+) -> None:
+    """index: that of the mark, where the mask has a palette."""
+    marked = np.zeros(SHAPE, dtype=bool)
+    marked[2:18, 3:30] = True
+    assert marked.mean() > 0.7
+    image = PIL.Image.fromarray(np.where(marked[..., None], mark, ground).astype(np.uint8))
+    if index is not None:
+        image = PIL.Image.fromarray(np.where(marked, index, 1 - index).astype(np.uint8), "P")
+        image.putpalette([*(mark + ground if index == 0 else ground + mark)])
+    image.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(marks(Stored(tmp_path / "m.png")), marked)
+
+
 @pytest.mark.parametrize("suffix", ["bmp", "tif", "gif", "webp", "ppm", "png"])
 @pytest.mark.parametrize(
     "how", ["white on black", "red on black", "white on black, three channels"]
@@ -164,6 +191,13 @@ def test_a_dim_patch_beside_a_bright_one_is_marked_and_a_dim_edge_is_not(tmp_pat
     PIL.Image.fromarray(values).save(tmp_path / "m.png")
     wanted = (values == 255) | (np.arange(30) > 10) & (values == 80)
     np.testing.assert_array_equal(marks(Stored(tmp_path / "m.png")), wanted)
+
+
+def test_a_dim_kind_of_defect_that_touches_a_bright_one_is_marked(tmp_path: Path) -> None:
+    values = np.where(MARK, 200, 0).astype(np.uint8)
+    values[:, 12:][MARK[:, 12:]] = 60
+    PIL.Image.fromarray(values).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(marks(Stored(tmp_path / "m.png")), MARK)
 
 
 def test_what_is_bright_in_opaque_black_is_marked_though_its_surroundings_are_transparent(

@@ -12,7 +12,7 @@ from fakes import FakeBackbone
 from inctrl.adapters.prompt_context import PromptContext
 from inctrl.decoding import decode
 from inctrl.detectors import build_detector
-from inctrl.errors import ContextMismatch, InvalidFile
+from inctrl.errors import ContextMismatch, InvalidFile, UsageError
 from inctrl.evaluation.contenders import enter
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
@@ -170,6 +170,12 @@ def test_a_context_that_lacks_a_part_of_its_record_is_damaged(tmp_path: Path) ->
     (tmp_path / "c" / "context.json").write_text(json.dumps(index))
     with pytest.raises(InvalidFile, match="says nothing of 'fit'"):
         arguments(tmp_path / "c", {})
+
+
+def test_a_context_is_a_folder_and_not_the_file_in_it(tmp_path: Path) -> None:
+    save_context(reading("inctrl").fit(SHOTS), tmp_path / "c")
+    with pytest.raises(UsageError, match="holds no saved context .* give the folder that it lies"):
+        load_context(reading("inctrl"), tmp_path / "c/context.json")
 
 
 def test_an_adapter_that_lay_elsewhere_when_a_context_was_made_is_looked_for_by_name(

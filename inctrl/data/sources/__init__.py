@@ -7,12 +7,15 @@ A reader is given the folder (or file) and gives categories; what a reader finds
 trips over, is reported here with the tree that was expected.
 """
 
+import contextlib
 import logging
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from inctrl.data.categories import Category
+from inctrl.data.folders import subfolders
 from inctrl.data.sources import (
     aitex,
     brainmri,
@@ -65,7 +68,8 @@ class DataSet:
     @property
     def warnings(self) -> list[str]:
         """The lines, the data set named; of many the first."""
-        lines = [f"{self.name}: {line}" for line in self.left_out]
+        name = f"{self.name}: "
+        lines = [line if line.startswith(name) else f"{name}{line}" for line in self.left_out]
         more = len(lines) - MOST_WARNINGS
         if more <= 0:
             return lines
@@ -126,11 +130,20 @@ def find_layout(spec: str | Path) -> tuple[str, Path]:
     if name is None:
         name = next((n for n, source in SOURCES.items() if source.recognise(path)), None)
     if name is None:
+        below = next((f"; it holds {str(one)!r}, which is" for one in _known_below(path)), "")
         raise MissingData(
-            f"{str(path)!r} is in no layout known here ({', '.join(SOURCES)}); name one, as in "
-            f"folder:{path}; `inctrl data` shows the layouts"
+            f"{str(path)!r} is in no layout known here ({', '.join(SOURCES)}){below}; name one, as "
+            f"in folder:{path}; `inctrl data` shows the layouts"
         )
     return name, path
+
+
+def _known_below(path: Path) -> Iterator[Path]:
+    """Folders in one that is no data set, which are sets."""
+    for inside in subfolders(path):
+        with contextlib.suppress(OSError, ValueError):
+            if any(source.recognise(inside) for source in SOURCES.values()):
+                yield inside
 
 
 def describe(name: str) -> str:
@@ -161,5 +174,5 @@ def _fault(found: list[Category], labelled: bool) -> str | None:
         if not category.train:
             return f"category {category.name!r} has no normal training image"
         if labelled and not category.test:
-            return f"category {category.name!r} has no test image"
+            return f"category {category.name!r} has no test image (no anomalous ones)"
     return None

@@ -19,7 +19,7 @@ from inctrl.data.sources.names import (
     named,
 )
 from inctrl.data.sources.source import Source, with_test_quarter
-from inctrl.data.sources.unused import lacking, unused
+from inctrl.data.sources.unused import below_only, lacking, unused
 from inctrl.data.stored import Stored
 
 TREE = """
@@ -77,12 +77,14 @@ def left_out(root: Path, found: list[Category]) -> list[str]:
         for names, label in ((NORMAL, "normal"), (ANOMALOUS, "anomalous"))
         if len(parts := named(folder, names)) > 1
     ]
-    return both + unused(root, found, lacking("normal", categories(root)))
+    folders = categories(root)
+    deeper = below_only({f.absolute().name: named(f, NORMAL) for f in folders}, found)
+    return [*deeper, *both, *unused(root, found, lacking("normal", folders))]
 
 
 def _category(folder: Path, root: Path) -> Category:
     anomalous = named(folder, ANOMALOUS)
-    images = (image for part in named(folder, NORMAL) for image in apart(images_of(part))[0])
+    images = [image for part in named(folder, NORMAL) for image in apart(images_of(part))[0]]
     masks = _masks(folder, anomalous)
     test = (Sample(Stored(image), True, image.parent.name, mask) for image, mask in masks.items())
     name = folder.absolute().name
@@ -94,7 +96,7 @@ def _category(folder: Path, root: Path) -> Category:
         root,
         name.replace("_", " ").replace("-", " "),
     )
-    return with_test_quarter(category) if anomalous else category
+    return with_test_quarter(category) if anomalous and images else category
 
 
 def _masks(folder: Path, anomalous: Sequence[Path]) -> dict[Path, Mask | None]:

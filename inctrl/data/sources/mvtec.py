@@ -7,7 +7,7 @@ from inctrl.data.folders import subfolders
 from inctrl.data.sources.maskfiles import apart, fitting
 from inctrl.data.sources.names import LABELS, MASKS, NORMAL, TEST, TRAIN, images_of, key, named
 from inctrl.data.sources.source import Source
-from inctrl.data.sources.unused import lacking, unused
+from inctrl.data.sources.unused import below_only, lacking, unused
 from inctrl.data.stored import Stored
 
 TREE = """
@@ -44,7 +44,8 @@ def left_out(root: Path, found: list[Category]) -> list[str]:
         for folder in folders
         if len(normal := _normal(folder)) > 1
     ]
-    return both + unused(root, found, lacking("train/good", folders))
+    deeper = below_only({folder.absolute().name: _normal(folder) for folder in folders}, found)
+    return [*deeper, *both, *unused(root, found, lacking("train/good", folders))]
 
 
 def _normal(folder: Path) -> list[Path]:

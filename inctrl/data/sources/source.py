@@ -1,11 +1,13 @@
 """A row of the table of sources, and what readers share: finding files, splitting off a test."""
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inctrl.data.categories import Category, Sample
+from inctrl.data.folders import outside
 from inctrl.errors import MissingData
 
 SHARE = 0.25
@@ -52,9 +54,11 @@ def locate(root: Path, places: Iterable[str], *parts: str) -> Path:
 
 
 def listed(file: Path, line: str) -> Path:
-    """The file; MissingData names it and the line that lists it, where there is none."""
+    """The file; MissingData names it and the line that lists it, where there is none to be read."""
     if not file.is_file():
         raise MissingData(f"{line}: there is no file {str(file)!r}")
+    if outside(Path(os.path.realpath(file))):
+        raise MissingData(f"{line}: {str(file)!r} lies out of the data root")
     return file
 
 

@@ -1,5 +1,6 @@
 """A CSV file that lists the images of a data set, with their labels."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def _rows(path: Path) -> list[Row]:
     names = [cell.strip().lower() for cell in head]
     while names and not names[-1]:  # spreadsheets end every line with as many separators
         names.pop()
-    for name in names:
+    numbered = names and re.fullmatch(r"(unnamed: 0)?", names[0])  # pandas writes its index too
+    for name in names[1:] if numbered else names:
         if name not in NEEDED + OPTIONAL:
             raise unknown(name, NEEDED + OPTIONAL, "column")
         if names.count(name) > 1:

@@ -9,13 +9,13 @@ Such as
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inctrl.data.categories import Category
 from inctrl.data.folders import subfolders
-from inctrl.data.passed import not_read
+from inctrl.data.passed import images_below, not_read
 from inctrl.data.sources.names import LABELS, key
 from inctrl.decoding import SUFFIXES
 
@@ -63,10 +63,43 @@ def unused(
     also   files that are used besides
     """
     look = _Look(categories, also)
-    lines = list(_lines(look.at(root), root, why))
+    lines = [*_beside(categories), *_lines(look.at(root), root, why)]
     lines += [f"{path.relative_to(root).as_posix()} {fault}" for path, fault in look.closed]
     if look.left <= 0:
         lines.append(f"there are more than {MOST} files; the others were not looked at")
+    return lines
+
+
+def _beside(categories: Sequence[Category]) -> Iterator[str]:
+    """Of masks that lie beside a few of the images: they may be pictures of something else."""
+    for category in categories:
+        anomalous = [sample for sample in category.test if sample.anomalous]
+        near = [
+            (sample.mask.image.file, sample.image.file)
+            for sample in anomalous
+            if sample.mask and sample.mask.image.file.parent == sample.image.file.parent
+        ]
+        if 0 < 2 * len(near) <= len(anomalous):
+            mask, image = near[0]
+            more = f", and {len(near) - 1} more likewise" if len(near) > 1 else ""
+            yield (
+                f"{category.name}: {mask.name} is read as the mask of {image.name} beside it{more}"
+            )
+
+
+def below_only(normal: Mapping[str, Sequence[Path]], categories: Sequence[Category]) -> list[str]:
+    """Lines on categories without normal images, but in subfolders.
+
+    normal   the folders of normal images of each category, by its name
+    """
+    lines = []
+    for name in (category.name for category in categories if not category.train):
+        inside = [below for folder in normal[name] for below in subfolders(folder)]
+        if images := sum(map(images_below, inside)):
+            lines.append(
+                f"{name}: of folder {normal[name][0].name!r} subfolders are not read, but they "
+                f"hold its {images} images ({_names(inside)}); move these up"
+            )
     return lines
 
 
@@ -105,7 +138,7 @@ class _Look:
             return found
         self._seen.add(real)
         try:
-            entries, inside = sorted(path.iterdir()), subfolders(path)
+            entries, inside = sorted(path.iterdir()), frozenset(subfolders(path))
         except OSError:
             self.closed.append((path, "cannot be read; check its rights"))
             return found

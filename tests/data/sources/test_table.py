@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from trees import COLUMNS, ROWS, lines, table
 
+from inctrl.data.folders import confined
 from inctrl.data.masks import read_mask
 from inctrl.data.sources import read_data
 from inctrl.errors import MissingData
@@ -35,6 +36,12 @@ def test_a_mark_at_the_start_as_spreadsheets_write_it_is_no_column(tmp_path: Pat
     file = table(tmp_path)
     file.write_text("\ufeff" + file.read_text(), encoding="utf-8")
     assert len(read_data(file)) == 2
+
+
+@pytest.mark.parametrize("head", ["", "Unnamed: 0"])
+def test_the_index_that_pandas_writes_in_front_is_no_column(head: str, tmp_path: Path) -> None:
+    rows = [(head, *COLUMNS), *((str(i), *row) for i, row in enumerate(ROWS))]
+    assert len(read_data(lines(table(tmp_path), rows))) == 2
 
 
 @pytest.mark.parametrize(
@@ -194,3 +201,19 @@ def test_a_workbook_and_a_column_given_twice_are_told(tmp_path: Path) -> None:
 def test_tabs_may_be_in_a_file_called_tsv(tmp_path: Path) -> None:
     file = written(tmp_path, plain("\t"))
     assert counts(file.rename(tmp_path / "all.TSV")) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("how", ["whole path", "upwards", "link"])
+def test_a_table_that_a_service_reads_names_no_file_out_of_its_data_root(
+    how: str, tmp_path: Path
+) -> None:
+    root = table(tmp_path / "root/set").parent
+    elsewhere = tmp_path / "private.png"
+    (root / "a/1.png").rename(elsewhere)
+    (root / "link.png").symlink_to(elsewhere)
+    path = {"whole path": str(elsewhere), "upwards": "../../private.png", "link": "link.png"}[how]
+    rows = [(path if name == "a/1.png" else name, *rest) for name, *rest in ROWS]
+    listing = lines(root / "all.csv", [COLUMNS, *rows])
+    assert len(read_data(listing)) == 2
+    with confined(tmp_path / "root"), pytest.raises(MissingData, match="out of the data root"):
+        read_data(listing)

@@ -209,12 +209,50 @@ def test_the_log_is_told_with_the_name_of_the_set_and_of_many_the_first(
     assert lines[-1] == "set: 3 more; `inctrl data` names all"
 
 
+def test_a_set_that_is_one_category_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    category(tmp_path / "part")
+    category(tmp_path / "part", normal="OK")
+    read_data(tmp_path / "part")
+    assert caplog.messages == ["part: OK and normal are both read, as normal"]
+
+
 def test_why_a_category_has_no_images_is_told(tmp_path: Path) -> None:
     root = mvtec(tmp_path)
     for file in (root / "metal_nut/train/good").iterdir():
         file.rename(file.with_suffix(".heic"))
     with pytest.raises(MissingData, match=r"no normal training image; .*/train: .*\.heic 3\)"):
         find_data(root)
+
+
+@pytest.mark.parametrize("normal", ["normal", "train/good"])
+def test_of_a_folder_with_normal_images_in_subfolders_alone_these_are_named(
+    normal: str, tmp_path: Path
+) -> None:
+    picture(tmp_path / "part/test/bad/x.png" if "/" in normal else tmp_path / "part/bad/x.png")
+    for camera in ("left", "right"):
+        picture(tmp_path / "part" / normal / camera / "0.png")
+    folder = normal.rpartition("/")[2]
+    with pytest.raises(MissingData, match=rf"{folder!r} subfolders .* 2 images \(left, right\)"):
+        find_data(tmp_path / "part")
+
+
+def test_a_set_in_a_folder_of_what_is_none_is_named(tmp_path: Path) -> None:
+    category(tmp_path / "delivery/sets/part")
+    with pytest.raises(MissingData, match=r"no layout known .* it holds '.*/sets', which is; name"):
+        find_data(tmp_path / "delivery")
+
+
+def test_a_mask_beside_one_image_of_several_is_named_as_it_may_be_none(tmp_path: Path) -> None:
+    root = category(tmp_path / "set")
+    picture(root / "anomalous/part.png", 7)
+    picture(root / "anomalous/part_mask.png", 8)
+    assert find_data(root).left_out == (
+        "set: part_mask.png is read as the mask of part.png beside it",
+    )
+    picture(root / "anomalous/x_mask.png", 9)
+    assert find_data(root).left_out == ()
 
 
 def test_the_test_half_of_a_set_in_the_layout_of_mvtec_ad_is_no_category(tmp_path: Path) -> None:
