@@ -32,7 +32,7 @@ _HOMES = {
     "Result": "inctrl.types",
     "load_backbone": "inctrl.backbones",
     "load_context": "inctrl.inspection.saved",
-    "open_image": "inctrl.images",
+    "open_image": "inctrl.decoding",
     "save_context": "inctrl.inspection.saved",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
