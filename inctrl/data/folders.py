@@ -124,11 +124,10 @@ def subfolders(folder: Path) -> list[Path]:
         return []
     found: dict[str, Path] = {}
     around = Path(os.path.realpath(folder))
-    folders = [entry for entry in entries if _kind(entry) == "folder"]  # most are files
-    for entry in sorted(folders, key=lambda e: (e.is_symlink(), e.name)):
+    for entry in sorted(entries, key=lambda e: (e.is_symlink(), e.name)):
         path, real = folder / entry.name, os.path.realpath(entry.path)
         left = left_out(entry.name, path) or _outside(Path(real)) or around.is_relative_to(real)
-        if not left:
+        if _kind(entry) == "folder" and not left:
             found.setdefault(real, path)
     return sorted(found.values())
 
