@@ -335,6 +335,8 @@ def test_what_is_no_image_is_refused_before_anything_is_sent(tmp_path: Path) -> 
             uploads(single, "query")  # type: ignore[arg-type]
     with Client() as client, pytest.raises(errors.UsageError, match="not both"):
         client.detect([b"x"], set="part", shots=[b"x"])
+    with Client() as client, pytest.raises(errors.UsageError, match="list"):
+        client.detect([b"x"], shots=np.zeros((2, 8, 8), np.uint8))  # type: ignore[arg-type]
 
 
 def test_a_misspelt_argument_is_never_left_out_in_silence() -> None:

@@ -11,7 +11,7 @@ from inctrl.registry import listed, meant, unknown
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """What programs for texts make of hyphens."""
-COMMA = re.compile(r"invalid \w+ value: '(-?\d*),(\d+)'$")
+COMMA = re.compile(r"invalid (?!int\b)\w+ value: '(-?\d*),(\d+)'$")
 MISSING = re.compile("the following arguments are required: (.*)")
 
 

@@ -47,11 +47,10 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run_add(args: argparse.Namespace) -> int:
     from inctrl.data.folders import expand
+    from inctrl.frames import frame_of
     from inctrl.store import parse_name
 
     name = parse_name(args.name)
-    from inctrl.frames import frame_of
-
     pictures = _Pictures(expand(args.paths, recursive=args.recursive), frame_of(args.frame))
     with _open_store(args, make=True) as store:
         before = None

@@ -74,7 +74,7 @@ def comparison(compared: Compared) -> tuple[Form, list[File]]:
     shots = compared.get("shots")
     if shots is not None and form["set"] is not None:
         raise UsageError("give a set or shots, not both")
-    files = [("shots", one) for one in uploads(shots or (), "shot")]
+    files = [("shots", one) for one in uploads(() if shots is None else shots, "shot")]
     return form, files  # type: ignore[return-value]  # by the names of a TypedDict
 
 

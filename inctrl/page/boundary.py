@@ -36,7 +36,7 @@ class Foreign(gr.Error):
 
 
 class NoFile(gr.Error):
-    """A client sent a text where a file belongs."""
+    """A client sent a text or another value where a file belongs."""
 
     def __init__(self, name: str, given: str) -> None:
         super().__init__(
@@ -68,8 +68,8 @@ class Bounded(gr.Blocks):
 def files_of(block: gr.File, value: Any) -> Any:
     """What came for a place of files, as Gradio reads it; NoFile for a text."""
     for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str):
-            raise NoFile(str(block.label), one)
+        if not (one is None or isinstance(one, dict)):
+            raise NoFile(str(block.label), str(one))
     several = block.file_count == "multiple"
     return [value] if several and isinstance(value, dict) else value
 

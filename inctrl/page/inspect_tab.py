@@ -62,9 +62,7 @@ class InspectTab:
                     label="Limit", minimum=0, maximum=1, elem_id="limit", buttons=[]
                 )
                 self.effect = html(elem_id="effect")
-                self.back = gr.Button(
-                    "Back to the limit of the normal images", size="md", elem_id="limit-back"
-                )
+                self.back = gr.Button("Undo my limit", size="md", elem_id="limit-back")
             self.facts = html(elem_id="facts")
             with gr.Accordion("All scores", open=False, elem_id="all-scores"):
                 self.scores = html(elem_id="scores")

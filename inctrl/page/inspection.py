@@ -72,7 +72,8 @@ class Inspection:
     def judged(self, limit: float | None) -> tuple[AnyRow, ...]:
         """The rows at another limit; at the calibrated one (None) as they are.
 
-        A limit that somebody chose leaves no doubt: what lies above it is anomalous.
+        What lies above a limit that somebody chose is anomalous, and what lies below it normal,
+        unless something of it was not compared.
         """
         if limit is None:
             return self.rows
@@ -149,5 +150,6 @@ def view(result: Result, scale: Scale) -> View:
 
 
 def _at(one: Row, limit: float) -> Row:
-    verdict: Verdict = "anomalous" if exceeds(one.score, limit) else "normal"
+    below: Verdict = "undecided" if one.doubted else "normal"
+    verdict: Verdict = "anomalous" if exceeds(one.score, limit) else below
     return replace(one, threshold=limit, verdict=verdict)

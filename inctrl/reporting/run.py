@@ -75,7 +75,10 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Row:
-    """A scored query without its arrays; `map` and `overlay` are paths inside the run folder."""
+    """A scored query without its arrays; `map` and `overlay` are paths inside the run folder.
+
+    doubted   whether it is called normal by no limit, however high (the notes say why)
+    """
 
     number: int
     name: str
@@ -95,6 +98,7 @@ class Row:
     overlay: str
     timing: Mapping[str, float] = field(default_factory=dict)
     pictures: Pictures | None = None
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ def row(number: int, result: Result, files: tuple[str, str], pictures: Pictures 
         overlay=files[1],
         timing=dict(result.timing),
         pictures=pictures,
+        doubted=bool(result.image.doubts),
     )
 
 

@@ -70,6 +70,6 @@ def to_csv(rows: Sequence[AnyRow]) -> bytes:
 def _result(row: Row) -> dict[str, Any]:
     """A row as it stands in the document: without pictures, the size by name."""
     values = asdict(row)
-    del values["pictures"]
+    del values["pictures"], values["doubted"]
     height, width = values.pop("size")
     return {**values, "height": height, "width": width}

@@ -129,10 +129,12 @@ def picture_words(row: Row) -> str:
     return f"{printable(row.name)}: {count} above the pixel limit, {places}"
 
 
-def evidence_words(evidence: Evidence) -> str:
-    """How the worst place compares with those of normal images."""
+def evidence_words(evidence: Evidence, info: RunInfo) -> str:
+    """How the worst place compares with those of normal images, or of the one there is."""
     here, usual = told_apart(evidence.distance, evidence.normal_distance)
-    words = f"map value {here}; the worst places of normal images lie at {usual}"
+    one_shot = info.method == "views"
+    whose = "the shot, a little moved and lit otherwise," if one_shot else "normal images"
+    words = f"map value {here}; the worst places of {whose} lie at {usual}"
     times = evidence.distance / evidence.normal_distance if evidence.normal_distance > 0 else 0
     if 1.05 <= times < math.inf:
         words += f", so this is {times:.1f} times as high"
@@ -141,6 +143,8 @@ def evidence_words(evidence: Evidence) -> str:
 
 def trust_words(info: RunInfo) -> str:
     """How far the limit can be trusted, from the number of normal scores behind it."""
+    if info.method == "views":
+        return ""  # the words of the limit say all of it
     if not math.isfinite(info.threshold):
         return "Without a limit scores rank the images, but nothing is called anomalous."
     like_these = "It holds for images taken as the shots were: camera, light and framing."

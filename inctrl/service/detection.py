@@ -168,7 +168,8 @@ async def in_time(ticket: Ticket) -> AsyncIterator[None]:
         async with asyncio.timeout_at(ticket.deadline):
             yield
     except TimeoutError:
-        raise Expired("its deadline passed before it was answered; try again") from None
+        late = "its deadline passed before it was answered; try again, or send less at once"
+        raise Expired(late) from None
 
 
 def record(id: str, result: Result, prepared: Prepared) -> ScoreRecord:

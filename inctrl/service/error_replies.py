@@ -126,13 +126,13 @@ def add_handlers(app: FastAPI) -> None:
 
 def _invalid(error: RequestValidationError) -> Response:
     """The reply that tells of every field that does not fit."""
-    faults = [(one, message(one)) for one in error.errors()]
-    found = [{"field": ".".join(map(str, one["loc"])), "message": words} for one, words in faults]
-    told = [(one["loc"][1:] or one["loc"], words) for one, words in faults[:3]]
-    detail = "; ".join(f"{'.'.join(map(str, where))}: {words}" for where, words in told)
+    errors = error.errors()
+    # A field that two parts of a route read is at fault once.
+    faults = list(dict.fromkeys((tuple(map(str, one["loc"])), message(one)) for one in errors))
+    found = [{"field": ".".join(where), "message": words} for where, words in faults]
+    told = [(where[1:] or where, words) for where, words in faults[:3]]
+    detail = "; ".join(f"{'.'.join(where)}: {words}" for where, words in told)
     # Where a whole object is at fault, each value of it fits, but not with the others.
-    at_odds = all(
-        one["type"] == "value_error" and isinstance(one["input"], dict) for one, _ in faults
-    )
+    at_odds = all(one["type"] == "value_error" and isinstance(one["input"], dict) for one in errors)
     code = "unusable_request" if at_odds else "invalid_request"
     return problem(422, code, detail or "not valid", errors=found)

@@ -1,5 +1,6 @@
 """What is wrong with a field of a request, in words that say what to send instead."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +26,9 @@ def message(found: Mapping[str, Any]) -> str:
     elif kind == "string_pattern_mismatch" and field in ("set", "name"):
         told = _name(str(given), reference=names.REFERENCE in str(found["ctx"]["pattern"]))
     elif kind in NUMBERS and isinstance(given, str):
-        told = _number(given)
+        told = _whole(given) if kind.startswith("int") else _number(given)
+    elif kind in ("list_type", "tuple_type"):
+        told = _list(given)
     elif field == "alpha" and kind == "less_than_equal":
         told = _share(given)
     elif kind == "union_tag_invalid":
@@ -55,6 +58,16 @@ def _number(given: str) -> str:
     if percent := PERCENT.fullmatch(given.strip()):
         return f"{shown}; write {float(percent[1].replace(',', '.')) / 100:g}"
     return shown
+
+
+def _whole(given: str) -> str:
+    return f"{given[:LONGEST]!r} is no whole number"
+
+
+def _list(given: object) -> str:
+    """What is no list; a single value is shown as one of it."""
+    single = isinstance(given, str | int | float) and len(str(given)) < LONGEST
+    return f"is no list{f'; write [{json.dumps(given)}]' if single else ''}"
 
 
 def _share(given: object) -> str:

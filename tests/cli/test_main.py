@@ -80,6 +80,7 @@ DETECT = ["detect", "q.png", "--normal", "n"]
         (["detect", "q.png", "\u2014normal", "n"], "write --normal"),
         ([*DETECT, "--fit", "squsah"], "unknown --fit 'squsah'; did you mean 'squash'?"),
         ([*DETECT, "--alpha", "0,05"], "write a point: 0.05"),
+        ([*DETECT, "--image-size", "64,5"], "invalid int value: '64,5'; `inctrl detect"),
         ([*DETECT, "--batch", "many"], "invalid int value: 'many'"),
         (
             ["detect", "--normal", "n", "q.png"],

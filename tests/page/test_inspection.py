@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from awkward import part, stack
 from paged import at_work
@@ -122,6 +123,21 @@ def test_another_limit_judges_the_same_scores(
     between = sum(one.score for one in found.rows) / 2
     assert [one.verdict for one in found.judged(between)] == ["normal", "anomalous"]
     assert [one.score for one in found.judged(0.0)] == [one.score for one in found.rows]
+
+
+def test_what_was_not_compared_is_normal_by_no_limit_of_ones_own(
+    settings: Settings, shots: list[Path], tmp_path: Path
+) -> None:
+    deep = tmp_path / "deep.tif"
+    deep.write_bytes(stack(part(50).astype(np.uint16) * 100))
+
+    async def work(bench: Workbench):
+        return await inspected(bench, shots, [deep, shots[0]])
+
+    found = at_work(settings, work)
+    assert "not called normal" in " ".join(found.rows[0].notes)
+    assert [one.verdict for one in found.judged(math.inf)] == ["undecided", "normal"]
+    assert {one.verdict for one in found.judged(0.0)} >= {"anomalous"}
 
 
 def test_image_and_overlay_are_of_one_size(

@@ -133,6 +133,8 @@ def test_a_refusal_to_a_program_is_plain_text(client: Client, queries: list[Path
         AppError, match=r"queries: got the text 'part.png', not a file; .*handle_file"
     ):
         client.predict(queries="part.png", set="x", api_name="/inspect")
+    with pytest.raises(AppError, match="queries: got the text '5', not a file"):
+        client.predict(queries=5, set="x", api_name="/inspect")
 
 
 def _call(served: Served, path: str) -> str:

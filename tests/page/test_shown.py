@@ -8,6 +8,7 @@ from paged import at_work
 from test_inspection import inspected
 
 from inctrl.page import shown
+from inctrl.page.html import render
 from inctrl.page.inspection import Inspection
 from inctrl.page.uploads import Added
 from inctrl.reporting.lossplot import loss_plot
@@ -66,6 +67,22 @@ def test_facts_tell_place_evidence_limit_and_time(found: Inspection) -> None:
         assert words in text
     assert text.count("<img") == 2
     assert 'alt=""' not in text
+
+
+def test_of_one_shot_alone_it_is_said_once_that_there_is_no_limit(
+    settings: Settings, shots: list[Path], queries: list[Path]
+) -> None:
+    found = at_work(settings, lambda bench: inspected(bench, shots[:1], queries))
+    text = shown.facts_html(found, 1)
+    assert "Why there is no limit" in text
+    assert "Without a limit" not in text
+    assert "the worst places of the shot, a little moved and lit otherwise, lie at" in text
+    assert "of normal images lie at" not in text
+
+
+def test_files_of_several_images_are_counted_by_their_images() -> None:
+    files = (Added(Path("a.png"), "data:", ""), Added(Path("stack.tif"), "data:", "", frames=4))
+    assert ">5 normal images</p>" in render("added", files=files, what="normal image", bad=0)
 
 
 def test_names_are_never_markup(found: Inspection) -> None:

@@ -108,6 +108,7 @@ def test_a_field_that_comes_twice_where_one_is_taken_is_refused(http: httpx2.Cli
     assert doubled == "set: came 2 times; send it once"
     assert http.post("/v1/detect", data=PLAIN, files=[*QUERIES, *QUERIES]).status_code == 200
     assert told(http.get("/v1/sets?limit=1&limit=2")) == "limit: came 2 times; send it once"
+    assert told(http.get("/v1/sets?limit=0,5")) == "limit: '0,5' is no whole number"
 
 
 def test_no_file_at_all_is_told_with_the_way_to_send_one(http: httpx2.Client) -> None:
@@ -147,6 +148,8 @@ def test_an_empty_file_is_named(http: httpx2.Client) -> None:
         ({"alpha": "5 %"}, "alpha: '5 %' is no number; write 0.05"),
         ({"alpha": "5"}, "alpha: 5 is not in (0, 0.5]; for 5 % write 0.05"),
         ({"alpha": "much"}, "alpha: 'much' is no number"),
+        ({"frame": "frist"}, "frame: 'frist' is not 'all', 'first' or a number from 1; did you"),
+        ({"frame": "0"}, "frame: '0' is not 'all', 'first' or a number from 1"),
         ({"set": "Magnetic Tile"}, "set: 'Magnetic Tile' is no name of a set"),
         ({"set": "magnetic_tle"}, "no set 'magnetic_tle'; did you mean 'magnetic_tile'?"),
         ({"detector": "patchcor"}, "unknown detector 'patchcor'; did you mean 'patchcore'?"),
@@ -194,7 +197,7 @@ def test_a_file_sent_as_the_whole_body_is_told_to_go_into_a_form(http: httpx2.Cl
 
 
 def test_no_refusal_is_longer_than_anybody_reads(http: httpx2.Client) -> None:
-    fields = {f"{'x' * 200}{number}": "y" for number in range(500)}
+    fields = {f"{number}{'x' * 200}": "y" for number in range(500)}
     reply = http.post("/v1/detect", data=fields, files=QUERIES)
     assert len(reply.json()["errors"]) == 20
     assert len(told(reply)) < 1000
@@ -236,6 +239,10 @@ def test_json_under_another_kind_is_told_which_header_is_missing(http: httpx2.Cl
         (
             {"kind": "evaluate", "set": None, "data": ["parts"], "detectors": ["spde:k=1"]},
             "unknown detector 'spde'; did you mean 'spade'?",
+        ),
+        (
+            {"kind": "evaluate", "set": None, "data": "parts"},
+            'evaluate.data: is no list; write ["parts"]',
         ),
         ({"data": "prats"}, "no data 'prats' in the data root; did you mean 'parts'?"),
         ({"kind": "evaluate", "set": None, "data": ["foldr:parts"]}, "did you mean 'folder'?"),

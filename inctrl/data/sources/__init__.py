@@ -123,7 +123,8 @@ def find_layout(spec: str | Path) -> tuple[str, Path]:
     name, path = _parsed(str(spec))
     if not path.exists():
         if name is None:
-            near = meant(str(path), SOURCES) or "; check it;"
+            beside = (one.name for one in subfolders(path.parent))
+            near = meant(str(path), SOURCES) or meant(path.name, beside) or "; check it;"
             raise MissingData(f"no data at {str(path)!r}{near} `inctrl data` shows the layouts")
         fault = f"no data at {str(path)!r}; `inctrl data {name}` tells where to get it"
         raise MissingData(fault, describe(name))

@@ -113,6 +113,12 @@ def test_a_folder_in_no_layout_gets_the_list_of_layouts(tmp_path: Path) -> None:
         read_data(tmp_path / "absent")
 
 
+def test_a_misspelt_folder_is_told_with_the_one_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "magnetic_tile").mkdir()
+    with pytest.raises(MissingData, match="did you mean 'magnetic_tile'"):
+        read_data(tmp_path / "magnetic_tle")
+
+
 def test_a_category_without_test_images_is_told(tmp_path: Path) -> None:
     shutil.rmtree(tree("mvtec", tmp_path) / "metal_nut/test")
     with pytest.raises(MissingData, match="'metal_nut' has no test image"):
