@@ -5,15 +5,17 @@ signed and of inverted kinds as they stand, and has one word for all kinds that 
 """
 
 import io
+import math
+import re
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL.Image
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2
 
-MAGIC = {b"II*\0": 4, b"MM\0*": 4, b"II+\0": 8, b"MM\0+": 8}
+MAGIC = {b"II*\0": 4, b"MM\0*": 4, b"II+\0": 8}
 """First bytes -> bytes of an offset."""
 FORMATS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex float"}
 WIDTHS = {1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64, 128}
@@ -22,6 +24,8 @@ PACKED = {34712: "JPEG 2000", 34887: "LERC", 50000: "Zstandard", 50001: "WebP", 
 """Compressions that few programs have; others are told by their number."""
 USUAL = {1, 5, 7, 8, 32773, 32946}
 SUBFILE, BITS, COMPRESSION, PHOTOMETRY, SAMPLES, EXTRA, FORMAT = 254, 258, 259, 262, 277, 338, 339
+DESCRIPTION, BELOW, DEPTH, METAMORPH = 270, 330, 32997, 33629
+"""Tags of words about the image, of pages below this one, of the planes of a volume or stack."""
 SIDES, PLACES = (256, 257), (273, 324)
 """Tags of width and height, of the offsets of strips and tiles."""
 REDUCED, MASK = 1, 4
@@ -34,6 +38,9 @@ class Page:
 
     extra   what the channels beyond the colours are
     whole   its directory says how large it is and where the pixels lie
+    area    pixels
+    planes  how many images lie there, one behind the other
+    lost    why it cannot be had, in words; "": it can
     """
 
     offset: int
@@ -45,6 +52,9 @@ class Page:
     compression: int
     extra: tuple[int, ...]
     whole: bool
+    area: int
+    planes: int = 1
+    lost: str = ""
 
     @property
     def aside(self) -> bool:
@@ -83,49 +93,110 @@ class Page:
         return ", ".join(one for one in (type_, channels, colours, packed) if one)
 
 
+NO_PAGE = Page(0, 0, (1,), 1, 1, None, 1, (), whole=False, area=0)
+BIG_ENDIAN = "is a BigTIFF with the high byte first, which is not read; save it as a TIFF"
+BROKEN = "and all behind it are lost: the file's list of images breaks off; export it again"
+UNLISTED = "and all behind it are not listed: {} images lie in one piece; save each as a page"
+"""What is said of images that cannot be had, after their name."""
+
+
 def pages(data: bytes) -> tuple[Page, ...]:
-    """The pages of a TIFF that are images of their own, all where none is; () for other files."""
+    """The pages of a TIFF that are images of their own, all where none is; () for other files.
+
+    The last stands for those that are lost, behind a list that breaks off or not in it at all.
+    """
     width = MAGIC.get(data[:4])
     if width is None:
-        return ()
-    file, found, seen = io.BytesIO(data), list[Page](), set[int]()
+        return (replace(NO_PAGE, lost=BIG_ENDIAN),) if data[:4] == b"MM\0+" else ()
+    found = list[Page]()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            directory = ImageFileDirectory_v2(data[: 2 * width])
-            offset = directory.next
-            while offset and offset not in seen and offset < len(data):
-                seen.add(offset)
-                file.seek(offset)
-                directory.load(file)
-                found.append(_page(directory, offset))
-                offset = directory.next
+            broken = not _list(data, width, found)
     except MemoryError:
         raise
     except Exception:  # damaged beyond this page; the decoder says what is wrong with the others
-        return tuple(found)
-    return tuple(page for page in found if not page.aside) or tuple(found)
+        broken = True
+    own = [page for page in found if not page.aside] or found
+    if own and broken:
+        own.append(replace(own[-1], lost=BROKEN))
+    elif own and own[0].planes > len(own):
+        own.append(replace(own[-1], lost=UNLISTED.format(own[0].planes)))
+    return tuple(own)
 
 
-def alone(data: bytes, page: Page) -> bytes:
-    """The file with this page first, so that none of another one has been read before it.
+def _list(data: bytes, width: int, found: list[Page]) -> bool:
+    """Add every page, and those below it that are no smaller copies; False if the list breaks."""
+    file, seen = io.BytesIO(data), set[int]()
+    directory = ImageFileDirectory_v2(data[: 2 * width])
+    offset = directory.next
+    while offset and offset not in seen:
+        if offset >= len(data):
+            return False
+        page = _load(directory, file, offset, len(data))
+        found.append(page)
+        seen.add(offset)
+        following, below = directory.next, _numbers(directory, BELOW)
+        for place in below:
+            if place not in seen and place < len(data):
+                seen.add(place)
+                lower = _load(directory, file, place, len(data))
+                if lower.area >= page.area:
+                    found.append(lower)
+        if following == offset:  # not read to its end
+            return page.whole
+        offset = following
+    return True
 
-    A deep page that counts down from white says that it counts up from black: Pillow reads few such
-    kinds, and `corrected` turns the values round.
+
+def _load(directory: ImageFileDirectory_v2, file: io.BytesIO, offset: int, size: int) -> Page:
+    file.seek(offset)
+    directory.load(file)
+    page = _page(directory, offset)
+    return replace(page, planes=_planes(directory, page, size))
+
+
+def _planes(directory: ImageFileDirectory_v2, page: Page, size: int) -> int:
+    """How many images lie at a page: ImageJ, tifffile and microscopes may list the first alone."""
+    depth = next(iter(_numbers(directory, DEPTH)), 1)
+    told, stack = directory.get(DESCRIPTION, ""), directory.get(METAMORPH, ())
+    count = len(stack) if isinstance(stack, tuple) else 1
+    if isinstance(told, str) and (images := re.match(r"ImageJ=(?:.*\n)*?images=(\d+)", told)):
+        count = int(images[1])
+    elif isinstance(told, str) and (shape := re.match(r'\{"shape": \[([\d, ]+)\]', told)):
+        values = math.prod(int(side) for side in shape[1].split(","))
+        count = values // max(1, page.area * page.samples)
+    # A description outlives the images that it tells of: they must fit in the file.
+    bits = page.area * (sum(page.bits) if len(page.bits) > 1 else page.bits[0] * page.samples)
+    fit = page.compression == 1 and count * bits <= size * 8
+    return max(depth, count if fit else 1)
+
+
+def first(file: io.BytesIO, page: Page) -> None:
+    """Make this page the first of its file, so that none of another one is read before it.
+
+    A deep page that counts down from white then says that it counts up from black: Pillow reads few
+    such kinds, and `corrected` turns the values round.
     """
-    width = MAGIC[data[:4]]
-    order = "<" if data[:2] == b"II" else ">"
-    changed = bytearray(data)
-    struct.pack_into(order + ("L" if width == 4 else "Q"), changed, width, page.offset)
+    file.seek(0)
+    magic = file.read(4)
+    width, order = MAGIC[magic], "<" if magic[:2] == b"II" else ">"
+    file.seek(width)  # a BigTIFF says the width of its offsets before the first
+    pointer = struct.pack(order + ("L" if width == 4 else "Q"), page.offset)
+    if file.read(width) != pointer:  # the first change copies the whole file
+        file.seek(width)
+        file.write(pointer)
     if page.inverted:
-        count, entry = ("H", "HHL") if width == 4 else ("Q", "HHQ")
-        (tags,) = struct.unpack_from(order + count, data, page.offset)
-        head = struct.calcsize("<" + entry)
-        first, step = page.offset + struct.calcsize("<" + count), head + width
-        for place in range(first, first + step * tags, step):
-            if struct.unpack_from(order + "H", data, place)[0] == PHOTOMETRY:
-                struct.pack_into(order + "H", changed, place + head, 1)
-    return bytes(changed)
+        count, head = ("H", 8) if width == 4 else ("Q", 12)
+        file.seek(page.offset)
+        (tags,) = struct.unpack(order + count, file.read(struct.calcsize("<" + count)))
+        start = file.tell()
+        for place in range(start, start + (head + width) * tags, head + width):
+            file.seek(place)
+            if struct.unpack(order + "H", file.read(2))[0] == PHOTOMETRY:
+                file.seek(place + head)
+                file.write(struct.pack(order + "H", 1))
+    file.seek(0)
 
 
 def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
@@ -163,6 +234,7 @@ def _page(directory: ImageFileDirectory_v2, offset: int) -> Page:
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
         whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
+        area=math.prod(next(iter(_numbers(directory, tag)), 0) for tag in SIDES),
     )
 
 

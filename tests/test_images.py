@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
 from inctrl.decoding import decode, open_image
 from inctrl.errors import UnreadableImage
@@ -255,3 +256,16 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UnreadableImage, match="not a regular file"):
         open_image(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize(("most", "read"), [(255, False), (4095, False), (65535, True)])
+def test_colours_of_16_bits_of_which_8_leave_nothing_are_refused(most: int, read: bool) -> None:
+    """As a camera of 12 bits gives them: whatever it saw, the picture would be black."""
+    values = np.linspace(0, most, 12 * 16 * 3).astype(np.uint16).reshape(12, 16, 3)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="rgb")
+    if read:
+        assert decode(buffer.getvalue()).pixels.max() == 255
+        return
+    with pytest.raises(UnreadableImage, match="cut to 8 bits it is black; scale its values"):
+        decode(buffer.getvalue(), "deep.tif")
