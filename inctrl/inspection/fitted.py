@@ -140,7 +140,7 @@ class FittedInspector:
         seconds: Mapping[str, float],
     ) -> Result:
         started = time.perf_counter()
-        calibration = self.calibration
+        calibration, compared = self.calibration, self._compared(image)
         score = float(prediction.score[row])
         grid = prediction.anomaly_map[row]
         pixels = self.inspector.view(image).to_source(grid).numpy()
@@ -161,7 +161,8 @@ class FittedInspector:
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._compared(image), *([] if localises else [WHOLE])),
+            notes=(*image.notes, *compared, *([] if localises else [WHOLE])),
+            compared=compared,
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
