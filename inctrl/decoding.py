@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
 
 from inctrl import tiffs
 from inctrl.encoded import FORMATS as FORMATS
@@ -52,7 +53,10 @@ def decode(
         picture = _from_array(source, name or "array", pixels)
     elif isinstance(source, PIL.Image.Image):
         name = name or getattr(source, "filename", "") or "image"
-        picture = _from_pillow(source, name, pixels, _standing(source))
+        notes = _standing(source)
+        if isinstance(source, TiffImageFile):
+            source = tiffs.corrected(source, tiffs.page_of(source.tag_v2))
+        picture = _from_pillow(source, name, pixels, notes)
     elif isinstance(source, bytes | Encoded):
         file = Encoded(source) if isinstance(source, bytes) else source
         picture = _from_file(file, name or "bytes", frame, pixels)

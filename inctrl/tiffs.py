@@ -152,7 +152,7 @@ def _list(data: bytes, width: int, found: list[Page]) -> bool:
 def _load(directory: ImageFileDirectory_v2, file: io.BytesIO, offset: int, size: int) -> Page:
     file.seek(offset)
     directory.load(file)
-    page = _page(directory, offset)
+    page = page_of(directory, offset)
     return replace(page, planes=_planes(directory, page, size))
 
 
@@ -221,7 +221,8 @@ def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
     return PIL.Image.fromarray(-values if values.dtype.kind == "f" else ~values)
 
 
-def _page(directory: ImageFileDirectory_v2, offset: int) -> Page:
+def page_of(directory: ImageFileDirectory_v2, offset: int = 0) -> Page:
+    """The page that a directory, read at `offset`, describes."""
     bits = _numbers(directory, BITS) or (1,)
     samples = (_numbers(directory, SAMPLES) or (len(bits),))[0]
     return Page(

@@ -205,6 +205,16 @@ def test_a_pillow_image_is_taken_where_it_stands() -> None:
     assert found.notes == ("frame 2 of 3 used",)
 
 
+def test_a_pillow_image_has_the_values_that_its_file_means() -> None:
+    """16 bits that count down from white, which Pillow does not turn round."""
+    buffer = io.BytesIO()
+    values = field(0).astype(np.uint16) * 100
+    tifffile.imwrite(buffer, 65535 - values, photometric="miniswhite")
+    (found,) = frames(PIL.Image.open(buffer))
+    assert isinstance(found, Picture)
+    assert np.array_equal(found.pixels, values)
+
+
 def test_arrays_and_unreadable_files_are_one_outcome_each(tmp_path: Path) -> None:
     (array,) = frames(np.zeros((8, 8, 3), np.uint8))
     assert isinstance(array, Picture)
