@@ -194,7 +194,9 @@ class FittedInspector:
         """Notes on what an image has in common with the shots, or has not."""
         kind = kind_of(image, self.inspector.backbone.image_size)
         unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
-        return (*unlike, *self._same_as_shot(image), *self.looks.note(image))
+        # What is marked beyond the window, or of another depth, would be called darker or blurred.
+        looks = () if image.doubts else self.looks.note(image)
+        return (*unlike, *self._same_as_shot(image), *looks)
 
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:
