@@ -55,7 +55,9 @@ def decode(
         name = name or getattr(source, "filename", "") or "image"
         notes = _standing(source)
         if isinstance(source, TiffImageFile):
-            source = tiffs.corrected(source, tiffs.page_of(source.tag_v2))
+            page = tiffs.page_of(source.tag_v2)
+            _refuse_kind(page, name)
+            source = tiffs.corrected(source, page)
         picture = _from_pillow(source, name, pixels, notes)
     elif isinstance(source, bytes | Encoded):
         file = Encoded(source) if isinstance(source, bytes) else source
@@ -125,10 +127,8 @@ def _decoded(file: Encoded, name: str, number: int, limit: int) -> Picture:
     page = file.pages[number - 1] if file.pages else None
     if page and page.lost:
         raise UnreadableImage(f"{name!r} {page.lost}")
-    if page and page.unread:
-        raise UnreadableImage(
-            f"{name!r} is a TIFF of a kind that is not read ({page.kind}); {AS_TIFF}"
-        )
+    if page:
+        _refuse_kind(page, name)
     try:
         with warnings.catch_warnings():
             # Pillow warns on large sizes; the limit below is ours and comes before the decoding.
@@ -167,13 +167,23 @@ def _decoded(file: Encoded, name: str, number: int, limit: int) -> Picture:
         raise UnreadableImage(f"{name!r} is {kind}damaged ({detail}); export it again") from error
 
 
+def _refuse_kind(page: tiffs.Page, name: str) -> None:
+    if page.unread:
+        raise UnreadableImage(
+            f"{name!r} is a TIFF of a kind that is not read ({page.kind}); {AS_TIFF}"
+        )
+
+
 def _notes(stored: PIL.Image.Image) -> tuple[str, ...]:
     """What reading a file does to it that its owner should know."""
     # Pillow names the stored layout in its tiles, until it decodes them (as getexif may); it
     # reads several deep channels as 8 bits each.
-    layouts = [str(tile[3]) for tile in getattr(stored, "tile", ())]
+    layouts = [tile[3] for tile in getattr(stored, "tile", ())]
+    wide = any(";16" in str(layout) for layout in layouts)
+    if stored.format == "PPM":  # it names the greatest value
+        wide = any(isinstance(one, tuple) and one[1] > 255 for one in layouts)
     notes = []
-    if len(stored.getbands()) > 1 and any("16" in layout for layout in layouts):
+    if len(stored.getbands()) > 1 and wide:
         notes.append(CUT)
     if stored.format == "MPO":
         notes.append(f"the first of {getattr(stored, 'n_frames', 1)} pictures in this JPEG used")

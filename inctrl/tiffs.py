@@ -24,6 +24,7 @@ PACKED = {34712: "JPEG 2000", 34887: "LERC", 50000: "Zstandard", 50001: "WebP", 
 """Compressions that few programs have; others are told by their number."""
 USUAL = {1, 5, 7, 8, 32773, 32946}
 SUBFILE, BITS, COMPRESSION, PHOTOMETRY, SAMPLES, EXTRA, FORMAT = 254, 258, 259, 262, 277, 338, 339
+PLANAR = 284
 DESCRIPTION, BELOW, DEPTH, METAMORPH = 270, 330, 32997, 33629
 """Tags of words about the image, of pages below this one, of the planes of a volume or stack."""
 SIDES, PLACES = (256, 257), (273, 324)
@@ -39,6 +40,7 @@ class Page:
     extra   what the channels beyond the colours are
     whole   its directory says how large it is and where the pixels lie
     area    pixels
+    apart   its channels lie one behind the other
     planes  how many images lie there, one behind the other
     lost    why it cannot be had, in words; "": it can
     """
@@ -53,6 +55,7 @@ class Page:
     extra: tuple[int, ...]
     whole: bool
     area: int
+    apart: bool = False
     planes: int = 1
     lost: str = ""
 
@@ -76,6 +79,8 @@ class Page:
         """Whether it is of a kind that Pillow does not read."""
         if self.photometry == 6 and self.compression == 1:
             return True  # it is taken for four channels
+        if self.apart and self.compression == 1 and max(self.bits) > 8:
+            return True  # its planes are taken for 8 bits
         bits = self.bits * self.samples if len(self.bits) == 1 else self.bits
         kind = (1 if self.inverted else self.photometry, (self.format,), bits, self.extra)
         return self.possible and kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
@@ -90,7 +95,8 @@ class Page:
         packed = None
         if self.compression not in USUAL:
             packed = f"compression {PACKED.get(self.compression, self.compression)}"
-        return ", ".join(one for one in (type_, channels, colours, packed) if one)
+        planes = "each in a plane of its own" if self.apart else None
+        return ", ".join(one for one in (type_, channels, colours, planes, packed) if one)
 
 
 NO_PAGE = Page(0, 0, (1,), 1, 1, None, 1, (), whole=False, area=0)
@@ -235,6 +241,7 @@ def page_of(directory: ImageFileDirectory_v2, offset: int = 0) -> Page:
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
         whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
+        apart=samples > 1 and _numbers(directory, PLANAR) == (2,),
         area=math.prod(next(iter(_numbers(directory, tag)), 0) for tag in SIDES),
     )
 

@@ -269,3 +269,36 @@ def test_colours_of_16_bits_of_which_8_leave_nothing_are_refused(most: int, read
         return
     with pytest.raises(UnreadableImage, match="cut to 8 bits it is black; scale its values"):
         decode(buffer.getvalue(), "deep.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_colours_of_16_bits_in_planes_are_read_or_refused_by_their_kind(
+    compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    """Uncompressed, Pillow takes the bytes of a plane for pixels: a picture twice as wide."""
+    values = np.random.default_rng(0).integers(0, 256, (3, 32, 48), dtype=np.uint8)
+    buffer = io.BytesIO()
+    options = {"photometric": "rgb", "planarconfig": "separate", "tile": tile}
+    tifffile.imwrite(buffer, values * np.uint16(257), compression=compression, **options)
+    if compression is None:
+        with pytest.raises(UnreadableImage, match="uint16, 3 channels, RGB, each in a plane"):
+            decode(buffer.getvalue(), "planes.tif")
+        return
+    picture = decode(buffer.getvalue())
+    assert np.array_equal(picture.pixels, np.moveaxis(values, 0, -1))
+    assert picture.notes == ("16 bits a channel cut to 8; save one channel to keep them",)
+
+
+def test_tiles_16_wide_are_not_taken_for_16_bits() -> None:
+    buffer = io.BytesIO()
+    values = np.full((32, 48, 3), 3, np.uint8)
+    tifffile.imwrite(buffer, values, photometric="rgb", planarconfig="contig", tile=(16, 16))
+    assert decode(buffer.getvalue()).notes == ()
+
+
+def test_a_ppm_of_more_than_8_bits_says_that_they_are_cut() -> None:
+    values = np.linspace(0, 4095, 8 * 12 * 3).astype(">u2")
+    picture = decode(b"P6\n12 8\n4095\n" + values.tobytes())
+    assert picture.pixels.max() == 255
+    assert picture.notes == ("16 bits a channel cut to 8; save one channel to keep them",)
