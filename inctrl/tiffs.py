@@ -56,6 +56,7 @@ class Page:
     whole: bool
     area: int
     apart: bool = False
+    big_endian: bool = False
     planes: int = 1
     lost: str = ""
 
@@ -68,6 +69,12 @@ class Page:
     def inverted(self) -> bool:
         """Whether it counts down from white in a way that Pillow does not turn round."""
         return self.photometry == 0 and (max(self.bits) > 8 or self.format != 1)
+
+    @property
+    def swapped(self) -> bool:
+        """Whether Pillow swaps bytes that the unpacking of the values has swapped before."""
+        twice = self.bits == (32,) or (self.bits == (16,) and self.format == 2)
+        return self.big_endian and self.compression != 1 and twice
 
     @property
     def possible(self) -> bool:
@@ -212,6 +219,13 @@ def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
     values of more than 8 bits that count down from white (photometric interpretation 0).
     """
     signed, unsigned = page.format == 2, page.format == 1
+    if page.swapped:
+        values = np.asarray(image)
+        narrow = page.bits == (16,)
+        values = (
+            values.astype(np.int16).byteswap().astype(np.int32) if narrow else values.byteswap()
+        )
+        image = PIL.Image.fromarray(values)
     if image.mode == "L" and signed:
         image = image.point([value ^ 0x80 for value in range(256)])  # -128 is black
     if image.mode == "I" and unsigned and page.bits == (32,):
@@ -241,6 +255,7 @@ def page_of(directory: ImageFileDirectory_v2, offset: int = 0) -> Page:
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
         whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
+        big_endian=directory.prefix == b"MM",
         apart=samples > 1 and _numbers(directory, PLANAR) == (2,),
         area=math.prod(next(iter(_numbers(directory, tag)), 0) for tag in SIDES),
     )

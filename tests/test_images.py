@@ -302,3 +302,21 @@ def test_a_ppm_of_more_than_8_bits_says_that_they_are_cut() -> None:
     picture = decode(b"P6\n12 8\n4095\n" + values.tobytes())
     assert picture.pixels.max() == 255
     assert picture.notes == ("16 bits a channel cut to 8; save one channel to keep them",)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "packbits"])
+def test_compressed_values_with_the_high_byte_first_are_what_the_file_says(
+    dtype: str, photometric: str, compression: str
+) -> None:
+    """Pillow swaps the bytes of most kinds once more than it should."""
+    values = (np.arange(8 * 12) * 7 + 300).reshape(8, 12).astype(dtype)
+    files = io.BytesIO(), io.BytesIO()
+    for file, order in zip(files, "<>", strict=True):
+        options = {"photometric": photometric, "compression": compression, "byteorder": order}
+        tifffile.imwrite(file, values, **options)
+    usual, swapped = (decode(file.getvalue()).pixels for file in files)
+    assert np.array_equal(usual, swapped)
+    if photometric == "minisblack":
+        assert np.array_equal(swapped, values)
