@@ -4,7 +4,6 @@ decode("part.png")                      # a file as one image: its first frame
 for one in frames("stack.tif"): ...     # every image in it, as stack.tif#1, stack.tif#2
 """
 
-import io
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,14 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
 
 from inctrl import tiffs
+from inctrl.encoded import FORMATS as FORMATS
+from inctrl.encoded import Encoded
 from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Picture, Window, develop
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
 )
@@ -31,7 +32,10 @@ MIN_SIDE = 4
 """Below this many pixels a side there is nothing to compare."""
 BAND_PIXELS = 1 << 18  # brought to RGB at a time
 
-Source: TypeAlias = str | Path | bytes | NDArray[np.generic] | PIL.Image.Image
+Source: TypeAlias = str | Path | bytes | Encoded | NDArray[np.generic] | PIL.Image.Image
+CUT = "16 bits a channel cut to 8; save one channel to keep them"
+LEFT = 16
+"""Steps of brightness, of 256, that must be left of 16 bits: those of 12 do not reach further."""
 AS_TIFF = "save it with 8 or 16 bits or as float32, one channel or RGB"
 
 
@@ -48,11 +52,18 @@ def decode(
     if isinstance(source, np.ndarray):
         picture = _from_array(source, name or "array", pixels)
     elif isinstance(source, PIL.Image.Image):
-        picture = _from_pillow(source, name or getattr(source, "filename", "") or "image", pixels)
-    elif isinstance(source, bytes):
-        picture = _from_bytes(source, name or "bytes", frame, pixels)
+        name = name or getattr(source, "filename", "") or "image"
+        notes = _standing(source)
+        if isinstance(source, TiffImageFile):
+            page = tiffs.page_of(source.tag_v2)
+            _refuse_kind(page, name)
+            source = tiffs.corrected(source, page)
+        picture = _from_pillow(source, name, pixels, notes)
+    elif isinstance(source, bytes | Encoded):
+        file = Encoded(source) if isinstance(source, bytes) else source
+        picture = _from_file(file, name or "bytes", frame, pixels)
     elif isinstance(source, str | Path):
-        picture = _from_bytes(contents(source), name or str(source), frame, pixels)
+        picture = _from_file(Encoded(contents(source)), name or str(source), frame, pixels)
     else:
         raise UnreadableImage(f"{source!r} is no path, bytes, array or Pillow image")
     height, width = picture.pixels.shape[:2]
@@ -89,11 +100,10 @@ def contents(path: str | Path) -> bytes:
         raise UnreadableImage(f"{name!r} is not a valid path; check it") from None
 
 
-def _from_bytes(data: bytes, name: str, frame: int | None, limit: int) -> Picture:
-    if not data:
+def _from_file(file: Encoded, name: str, frame: int | None, limit: int) -> Picture:
+    if file.empty:
         raise UnreadableImage(f"{name!r} is empty (0 bytes); give an image file")
-    pages = tiffs.pages(data)
-    count = len(pages) or _count(data)
+    count = file.count
     number, notes = frame or 1, tuple[str, ...]()
     if count == 1:
         number = 1
@@ -104,55 +114,38 @@ def _from_bytes(data: bytes, name: str, frame: int | None, limit: int) -> Pictur
     else:
         name = f"{name}#{frame}"
     try:
-        if pages:
-            page = pages[number - 1]
-            picture = _decoded(tiffs.alone(data, page), name, 1, limit, page)
-        else:
-            picture = _decoded(data, name, number, limit)
+        picture = _decoded(file, name, number, limit)
     except UnreadableImage as error:
+        file.start_anew()
         error.name, error.frames = name, count
         raise
     return replace(picture, notes=(*picture.notes, *notes), frames=count)
 
 
-def _count(data: bytes) -> int:
-    """How many images a file that is no TIFF holds; 1 where it cannot be told."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-                # Further pictures of a JPEG are previews, gain maps, the other eye.
-                return 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)
-    except MemoryError:
-        raise
-    except Exception:  # it is opened again, and refused in words
-        return 1
-
-
-def _decoded(
-    data: bytes, name: str, number: int, limit: int, page: tiffs.Page | None = None
-) -> Picture:
+def _decoded(file: Encoded, name: str, number: int, limit: int) -> Picture:
     """The `number`-th image of a file that Pillow knows, upright; UnreadableImage in any case."""
-    if page and page.unread:
-        raise UnreadableImage(
-            f"{name!r} is a TIFF of a kind that is not read ({page.kind}); {AS_TIFF}"
-        )
+    page = file.pages[number - 1] if file.pages else None
+    if page and page.lost:
+        raise UnreadableImage(f"{name!r} {page.lost}")
+    if page:
+        _refuse_kind(page, name)
     try:
         with warnings.catch_warnings():
             # Pillow warns on large sizes; the limit below is ours and comes before the decoding.
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
             # A damaged metadata block is no reason to talk, as long as the pixels decode.
             warnings.simplefilter("ignore", UserWarning)
-            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as stored:
-                _refuse_bomb(stored.size, name, limit)
-                stored.seek(number - 1)
-                _refuse_bomb(stored.size, name, limit)
-                notes = _notes(stored)
-                stored.load()
-                oriented = PIL.ImageOps.exif_transpose(stored)
-        return _from_pillow(
+            stored, place = file.at(number)
+            _refuse_bomb(stored.size, name, limit)
+            stored.seek(place)
+            _refuse_bomb(stored.size, name, limit)
+            notes = _notes(stored)
+            stored.load()
+            oriented = PIL.ImageOps.exif_transpose(stored)
+        picture = _from_pillow(
             tiffs.corrected(oriented, page) if page else oriented, name, limit, notes
         )
+        return _not_black(picture)
     except PIL.Image.DecompressionBombError:
         raise UnreadableImage(
             f"{name!r} claims more than {limit / 1e6:g} megapixels; cut it into parts"
@@ -174,19 +167,49 @@ def _decoded(
         raise UnreadableImage(f"{name!r} is {kind}damaged ({detail}); export it again") from error
 
 
+def _refuse_kind(page: tiffs.Page, name: str) -> None:
+    if page.unread:
+        raise UnreadableImage(
+            f"{name!r} is a TIFF of a kind that is not read ({page.kind}); {AS_TIFF}"
+        )
+
+
 def _notes(stored: PIL.Image.Image) -> tuple[str, ...]:
     """What reading a file does to it that its owner should know."""
     # Pillow names the stored layout in its tiles, until it decodes them (as getexif may); it
     # reads several deep channels as 8 bits each.
-    layouts = [str(tile[3]) for tile in getattr(stored, "tile", ())]
+    layouts = [tile[3] for tile in getattr(stored, "tile", ())]
+    wide = any(";16" in str(layout) for layout in layouts)
+    if stored.format == "PPM":  # it names the greatest value
+        wide = any(isinstance(one, tuple) and one[1] > 255 for one in layouts)
     notes = []
-    if len(stored.getbands()) > 1 and any("16" in layout for layout in layouts):
-        notes.append("16 bits a channel cut to 8; save one channel to keep them")
+    if len(stored.getbands()) > 1 and wide:
+        notes.append(CUT)
     if stored.format == "MPO":
         notes.append(f"the first of {getattr(stored, 'n_frames', 1)} pictures in this JPEG used")
     if stored.getexif().get(0x0112) in range(2, 9):  # 1 is upright; there are no others
         notes.append("turned upright by its EXIF orientation")
     return tuple(notes)
+
+
+def _standing(image: PIL.Image.Image) -> tuple[str, ...]:
+    """That an image in memory is one of several, of which nobody looks at the others."""
+    count = getattr(image, "n_frames", 1)
+    return (f"frame {image.tell() + 1} of {count} used",) if count > 1 else ()
+
+
+def _not_black(picture: Picture) -> Picture:
+    """UnreadableImage where 16 bits a channel were cut to 8 and next to nothing is left of them.
+
+    As of cameras with 12 bits: whatever the part looks like, the picture is black.
+    """
+    most = int(picture.pixels.max()) if CUT in picture.notes else 255
+    if most < LEFT:
+        raise UnreadableImage(
+            f"{picture.name!r} has colours of 16 bits that all lie below {256 * (most + 1)}: "
+            "cut to 8 bits it is black; scale its values to 0..65535, or save one channel"
+        )
+    return picture
 
 
 def _from_array(

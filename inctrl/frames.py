@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from inctrl.decoding import MAX_PIXELS, Source, contents, decode
+from inctrl.encoded import Encoded
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Picture
 
@@ -54,6 +55,8 @@ def frames(
             error.name = str(source)
             yield error
             return
+    if isinstance(source, bytes):
+        source = Encoded(source)
     number = 1 if frame == "all" else None if frame == "first" else frame
     first = _or_error(source, name, number, pixels)
     yield first

@@ -5,15 +5,17 @@ signed and of inverted kinds as they stand, and has one word for all kinds that 
 """
 
 import io
+import math
+import re
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL.Image
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2
 
-MAGIC = {b"II*\0": 4, b"MM\0*": 4, b"II+\0": 8, b"MM\0+": 8}
+MAGIC = {b"II*\0": 4, b"MM\0*": 4, b"II+\0": 8}
 """First bytes -> bytes of an offset."""
 FORMATS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex float"}
 WIDTHS = {1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64, 128}
@@ -26,6 +28,9 @@ CUT = -1
 CHANNELS = 1000
 """Of an image, at the most."""
 SUBFILE, BITS, COMPRESSION, PHOTOMETRY, SAMPLES, EXTRA, FORMAT = 254, 258, 259, 262, 277, 338, 339
+PLANAR = 284
+DESCRIPTION, BELOW, DEPTH, METAMORPH = 270, 330, 32997, 33629
+"""Tags of words about the image, of pages below this one, of the planes of a volume or stack."""
 SIDES, PLACES = (256, 257), (273, 324)
 """Tags of width and height, of the offsets of strips and tiles."""
 REDUCED, MASK = 1, 4
@@ -38,6 +43,11 @@ class Page:
 
     extra   what the channels beyond the colours are
     whole   its directory says how large it is and where the pixels lie
+    cut     the file ends within its directory
+    area    pixels
+    apart   its channels lie one behind the other
+    planes  how many images lie there, one behind the other
+    lost    why it cannot be had, in words; "": it can
     """
 
     offset: int
@@ -49,6 +59,12 @@ class Page:
     compression: int
     extra: tuple[int, ...]
     whole: bool
+    cut: bool
+    area: int
+    apart: bool = False
+    big_endian: bool = False
+    planes: int = 1
+    lost: str = ""
 
     @property
     def aside(self) -> bool:
@@ -61,17 +77,25 @@ class Page:
         return self.photometry == 0 and (max(self.bits) > 8 or self.format != 1)
 
     @property
+    def swapped(self) -> bool:
+        """Whether Pillow swaps bytes that the unpacking of the values has swapped before."""
+        twice = self.bits == (32,) or (self.bits == (16,) and self.format == 2)
+        return self.big_endian and self.compression != 1 and twice
+
+    @property
     def possible(self) -> bool:
         """Whether such values exist."""
         return self.format in FORMATS and set(self.bits) <= WIDTHS and self.samples <= CHANNELS
 
     @property
     def unread(self) -> bool:
-        """Whether it is whole, and of a kind that Pillow does not read."""
-        if not (self.whole and self.possible) or self.photometry is None:
+        """Whether it is of a kind that Pillow does not read, and not just damaged."""
+        if not (self.whole and self.possible) or self.cut or self.photometry is None:
             return False
         if self.photometry == 6 and self.compression == 1:
             return True  # it is taken for four channels
+        if self.apart and self.compression == 1 and max(self.bits) > 8:
+            return True  # its planes are taken for 8 bits
         bits = self.bits * self.samples if len(self.bits) == 1 else self.bits
         kind = (1 if self.inverted else self.photometry, (self.format,), bits, self.extra)
         return kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
@@ -86,53 +110,115 @@ class Page:
         packed = None
         if self.compression not in USUAL:
             packed = f"compression {PACKED.get(self.compression, self.compression)}"
-        return ", ".join(one for one in (type_, channels, colours, packed) if one)
+        planes = "each in a plane of its own" if self.apart else None
+        return ", ".join(one for one in (type_, channels, colours, planes, packed) if one)
+
+
+NO_PAGE = Page(0, 0, (1,), 1, 1, None, 1, (), whole=False, cut=True, area=0)
+BIG_ENDIAN = "is a BigTIFF with the high byte first, which is not read; save it as a TIFF"
+BROKEN = "and all behind it are lost: the file's list of images breaks off; export it again"
+UNLISTED = "and all behind it are not listed: {} images lie in one piece; save each as a page"
+"""What is said of images that cannot be had, after their name."""
 
 
 def pages(data: bytes) -> tuple[Page, ...]:
-    """The pages of a TIFF that are images of their own, all where none is; () for other files."""
+    """The pages of a TIFF that are images of their own, all where none is; () for other files.
+
+    The last stands for those that are lost, behind a list that breaks off or not in it at all.
+    """
     width = MAGIC.get(data[:4])
     if width is None:
-        return ()
-    file, found, seen = io.BytesIO(data), list[Page](), set[int]()
+        return (replace(NO_PAGE, lost=BIG_ENDIAN),) if data[:4] == b"MM\0+" else ()
+    found = list[Page]()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            directory = ImageFileDirectory_v2(data[: 2 * width])
-            offset = directory.next
-            while 0 < offset < len(data) and offset not in seen:
-                seen.add(offset)
-                file.seek(offset)
-                directory.next = CUT
-                directory.load(file)
-                found.append(_page(directory, offset))
-                offset = directory.next
+            broken = not _list(data, width, found)
     except MemoryError:
         raise
     except Exception:  # damaged beyond this page; the decoder says what is wrong with the others
-        return tuple(found)
-    return tuple(page for page in found if not page.aside) or tuple(found)
+        broken = True
+    own = [page for page in found if not page.aside] or found
+    if own and broken:
+        own.append(replace(own[-1], lost=BROKEN))
+    elif own and own[0].planes > len(own):
+        own.append(replace(own[-1], lost=UNLISTED.format(own[0].planes)))
+    return tuple(own)
 
 
-def alone(data: bytes, page: Page) -> bytes:
-    """The file with this page first, so that none of another one has been read before it.
+def _list(data: bytes, width: int, found: list[Page]) -> bool:
+    """Add every page, and those below it that are no smaller copies; False if the list breaks."""
+    file, seen = io.BytesIO(data), set[int]()
+    directory = ImageFileDirectory_v2(data[: 2 * width])
+    offset = directory.next
+    while offset and offset not in seen:
+        if offset >= len(data):
+            return False
+        page = _load(directory, file, offset, len(data))
+        found.append(page)
+        seen.add(offset)
+        following, below = directory.next, _numbers(directory, BELOW)
+        for place in below:
+            if place not in seen and place < len(data):
+                seen.add(place)
+                lower = _load(directory, file, place, len(data))
+                if lower.area >= page.area:
+                    found.append(lower)
+        if page.cut:
+            return page.whole
+        offset = following
+    return True
 
-    A deep page that counts down from white says that it counts up from black: Pillow reads few such
-    kinds, and `corrected` turns the values round.
+
+def _load(directory: ImageFileDirectory_v2, file: io.BytesIO, offset: int, size: int) -> Page:
+    file.seek(offset)
+    directory.next = CUT
+    directory.load(file)
+    page = page_of(directory, offset)
+    return replace(page, planes=_planes(directory, page, size))
+
+
+def _planes(directory: ImageFileDirectory_v2, page: Page, size: int) -> int:
+    """How many images lie at a page: ImageJ, tifffile and microscopes may list the first alone."""
+    depth = next(iter(_numbers(directory, DEPTH)), 1)
+    told, stack = directory.get(DESCRIPTION, ""), directory.get(METAMORPH, ())
+    count = len(stack) if isinstance(stack, tuple) else 1
+    if isinstance(told, str) and (images := re.match(r"ImageJ=(?:.*\n)*?images=(\d+)", told)):
+        count = int(images[1])
+    elif isinstance(told, str) and (shape := re.match(r'\{"shape": \[([\d, ]+)\]', told)):
+        values = math.prod(int(side) for side in shape[1].split(","))
+        count = values // max(1, page.area * page.samples)
+    # A description outlives the images that it tells of: they must fit in the file.
+    bits = page.area * (sum(page.bits) if len(page.bits) > 1 else page.bits[0] * page.samples)
+    fit = page.compression == 1 and count * bits <= size * 8
+    return max(depth, count if fit else 1)
+
+
+def first(file: io.BytesIO, page: Page) -> None:
+    """Make this page the first of its file, so that none of another one is read before it.
+
+    A deep page that counts down from white then says that it counts up from black: Pillow reads few
+    such kinds, and `corrected` turns the values round.
     """
-    width = MAGIC[data[:4]]
-    order = "<" if data[:2] == b"II" else ">"
-    changed = bytearray(data)
-    struct.pack_into(order + ("L" if width == 4 else "Q"), changed, width, page.offset)
+    file.seek(0)
+    magic = file.read(4)
+    width, order = MAGIC[magic], "<" if magic[:2] == b"II" else ">"
+    file.seek(width)  # a BigTIFF says the width of its offsets before the first
+    pointer = struct.pack(order + ("L" if width == 4 else "Q"), page.offset)
+    if file.read(width) != pointer:  # the first change copies the whole file
+        file.seek(width)
+        file.write(pointer)
     if page.inverted:
-        count, entry = ("H", "HHL") if width == 4 else ("Q", "HHQ")
-        (tags,) = struct.unpack_from(order + count, data, page.offset)
-        head = struct.calcsize("<" + entry)
-        first, step = page.offset + struct.calcsize("<" + count), head + width
-        for place in range(first, first + step * tags, step):
-            if struct.unpack_from(order + "H", data, place)[0] == PHOTOMETRY:
-                struct.pack_into(order + "H", changed, place + head, 1)
-    return bytes(changed)
+        count, head = ("H", 8) if width == 4 else ("Q", 12)
+        file.seek(page.offset)
+        (tags,) = struct.unpack(order + count, file.read(struct.calcsize("<" + count)))
+        start = file.tell()
+        for place in range(start, start + (head + width) * tags, head + width):
+            file.seek(place)
+            if struct.unpack(order + "H", file.read(2))[0] == PHOTOMETRY:
+                file.seek(place + head)
+                file.write(struct.pack(order + "H", 1))
+    file.seek(0)
 
 
 def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
@@ -142,6 +228,13 @@ def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
     values of more than 8 bits that count down from white (photometric interpretation 0).
     """
     signed, unsigned = page.format == 2, page.format == 1
+    if page.swapped:
+        values = np.asarray(image)
+        narrow = page.bits == (16,)
+        values = (
+            values.astype(np.int16).byteswap().astype(np.int32) if narrow else values.byteswap()
+        )
+        image = PIL.Image.fromarray(values)
     if image.mode == "L" and signed:
         image = image.point([value ^ 0x80 for value in range(256)])  # -128 is black
     if image.mode == "I" and unsigned and page.bits == (32,):
@@ -157,7 +250,8 @@ def corrected(image: PIL.Image.Image, page: Page) -> PIL.Image.Image:
     return PIL.Image.fromarray(-values if values.dtype.kind == "f" else ~values)
 
 
-def _page(directory: ImageFileDirectory_v2, offset: int) -> Page:
+def page_of(directory: ImageFileDirectory_v2, offset: int = 0) -> Page:
+    """The page that a directory, read at `offset`, describes."""
     bits = _numbers(directory, BITS) or (1,)
     samples = (_numbers(directory, SAMPLES) or (len(bits),))[0]
     return Page(
@@ -169,9 +263,11 @@ def _page(directory: ImageFileDirectory_v2, offset: int) -> Page:
         photometry=next(iter(_numbers(directory, PHOTOMETRY)), None),
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
-        whole=directory.next != CUT
-        and all(tag in directory for tag in SIDES)
-        and any(tag in directory for tag in PLACES),
+        whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
+        cut=directory.next == CUT,
+        big_endian=directory.prefix == b"MM",
+        apart=samples > 1 and _numbers(directory, PLANAR) == (2,),
+        area=math.prod(next(iter(_numbers(directory, tag)), 0) for tag in SIDES),
     )
 
 

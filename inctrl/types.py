@@ -257,6 +257,7 @@ class Result:
     p_value      share of normal images expected to score as high, never below `p_floor`
     anomaly_map  float32 H W in the original image's pixels
     pixel_limit  the map value from which a place counts as anomalous; fixed at calibration
+    compared     those notes that say how it differs from the shots, or that it is one of them
     timing       seconds by stage
     """
 
@@ -271,6 +272,7 @@ class Result:
     regions: tuple[Region, ...]
     evidence: Evidence | None
     notes: tuple[str, ...]
+    compared: tuple[str, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
 
     @property

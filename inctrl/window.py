@@ -107,8 +107,7 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
             if known:
                 rgb[far] = end.colour
             shown = f"marked in {end.name}" if known else f"shown as {end.shown}"
-            share = f"{100 * far.mean():.2g} % of the pixels"
-            doubts.append(f"{share} lie far {where}: {shown}, never called normal")
+            doubts.append(f"{_share(far)} lie far {where}: {shown}, never called normal")
             notes.append(doubts[-1])
         elif single.any():
             if known:
@@ -117,10 +116,14 @@ def show(values: NDArray[np.generic], window: Window) -> Shown:
             count = np.count_nonzero(single)
             notes.append(f"single pixels ({count}) lie far {where}: taken for hot or dead{filled}")
         elif (near := places(compared(scaled, edge + sign * NEAR))).any():
-            notes.append(
-                f"{100 * near.mean():.2g} % of the pixels lie {where}: shown as {end.shown}"
-            )
+            notes.append(f"{_share(near)} lie {where}: shown as {end.shown}")
     return Shown(rgb, tuple(notes), tuple(doubts))
+
+
+def _share(marked: NDArray[np.bool_]) -> str:
+    """In two digits, however small; all is 100."""
+    percent = 100 * float(marked.mean())
+    return f"{percent:{'.0f' if percent >= 99.5 else '.2g'}} % of the pixels"
 
 
 def _far_below(least: float, width: float) -> float:

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
+from numpy.typing import NDArray
 
+from inctrl import tiffs
 from inctrl.decoding import decode
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.frames import Frame, frame_of, frames
@@ -93,6 +96,97 @@ def test_one_that_cannot_be_read_stops_no_other() -> None:
     assert "'s.tif#2' is a TIFF" in str(two)
 
 
+def field(seed: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 255, (16, 24), dtype=np.uint8)
+
+
+def lost(data: bytes, says: str) -> None:
+    """The first is read, and an error stands for the others."""
+    first, rest = frames(data, "s.tif")
+    assert isinstance(first, Picture)
+    assert np.array_equal(first.pixels[..., 0], field(0))
+    assert (str(rest), getattr(rest, "name", "")) == (
+        f"'s.tif#2' and all behind it {says}",
+        "s.tif#2",
+    )
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_stack_that_is_cut_off_loses_no_image_in_silence(bigtiff: bool) -> None:
+    """tifffile writes the list of the images behind their values."""
+    buffer = io.BytesIO()
+    stack = np.stack([field(seed) for seed in range(5)])
+    tifffile.imwrite(buffer, stack, photometric="minisblack", bigtiff=bigtiff)
+    data = buffer.getvalue()
+    broken = "are lost: the file's list of images breaks off; export it again"
+    lost(data[: data.index(stack.tobytes()) + 3 * 16 * 24], broken)
+
+
+@pytest.mark.parametrize("kind", ["tifffile", "ImageJ", "volume"])
+def test_images_in_one_piece_that_a_tiff_does_not_list_are_told(kind: str) -> None:
+    """As ImageJ writes stacks of over 4 GB, and tifffile with truncate=True."""
+    buffer = io.BytesIO()
+    stack, tags = np.stack([field(seed) for seed in range(5)]), []
+    if kind == "volume":
+        tags = [(32997, "I", 1, 5, True)]
+    tifffile.imwrite(buffer, stack, photometric="minisblack", truncate=True, extratags=tags)
+    data = buffer.getvalue()
+    if kind == "ImageJ":
+        data = data.replace(b'{"shape": [5, 16, 24]}', b"ImageJ=1.5\nimages=5\n\n\0")
+    lost(data, "are not listed: 5 images lie in one piece; save each as a page")
+
+
+def test_what_is_said_of_images_that_a_file_no_longer_holds_is_not_believed() -> None:
+    """Programs that copy one image of a stack keep its description."""
+    for told in ("ImageJ=1.5\nimages=5\n", '{"shape": [5, 16, 24]}'):
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(field(0)).save(buffer, "TIFF", description=told)
+        assert len(read(buffer.getvalue())) == 1
+
+
+def test_pages_below_a_page_are_images_unless_they_are_smaller_copies() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(field(0), photometric="minisblack", subifds=2)
+        file.write(field(1), photometric="minisblack")
+        file.write(field(0)[::2, ::2], photometric="minisblack")
+        file.write(field(2), photometric="minisblack")
+    found = read(buffer.getvalue())
+    assert [int(one.pixels[0, 0, 0]) for one in found] == [int(field(i)[0, 0]) for i in range(3)]
+
+
+def test_a_bigtiff_of_the_other_byte_order_is_refused_by_its_kind() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, field(0), bigtiff=True, byteorder=">")
+    (refused,) = frames(buffer.getvalue(), "s.tif")
+    assert "BigTIFF with the high byte first" in str(refused)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_not_started_anew_for_each_frame(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is drawn over those before it: hundreds took minutes."""
+    calls, real = [], PIL.Image.open
+    monkeypatch.setattr(PIL.Image, "open", lambda *a, **k: calls.append(a) or real(*a, **k))
+    assert colours(read(stack(format, 20))) == [COLOURS[i % 3] for i in range(20)]
+    assert len(calls) == 2  # to count them, to read them
+
+
+def test_the_list_of_a_stack_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, real = [], tiffs.pages
+    monkeypatch.setattr(tiffs, "pages", lambda data: calls.append(1) or real(data))
+    assert len(read(stack("TIFF", 20))) == 20
+    assert len(calls) == 1
+
+
+def test_frames_behind_a_damaged_one_are_read_if_they_can_be() -> None:
+    data = stack("GIF", 4)
+    *read_, cut = frames(data[: len(data) - 12], "s.gif")
+    assert [isinstance(one, Picture) for one in read_] == [True] * len(read_)
+    assert isinstance(cut, UnreadableImage)
+
+
 def test_previews_in_a_photograph_are_no_images_of_their_own(tmp_path: Path) -> None:
     """Telephones put smaller copies and gain maps behind a JPEG (MPO)."""
     path = tmp_path / "phone.jpg"
@@ -108,6 +202,17 @@ def test_a_pillow_image_is_taken_where_it_stands() -> None:
     (found,) = frames(image)
     assert isinstance(found, Picture)
     assert colours([found]) == ["lime"]
+    assert found.notes == ("frame 2 of 3 used",)
+
+
+def test_a_pillow_image_has_the_values_that_its_file_means() -> None:
+    """16 bits that count down from white, which Pillow does not turn round."""
+    buffer = io.BytesIO()
+    values = field(0).astype(np.uint16) * 100
+    tifffile.imwrite(buffer, 65535 - values, photometric="miniswhite")
+    (found,) = frames(PIL.Image.open(buffer))
+    assert isinstance(found, Picture)
+    assert np.array_equal(found.pixels, values)
 
 
 def test_arrays_and_unreadable_files_are_one_outcome_each(tmp_path: Path) -> None:

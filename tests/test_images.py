@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
 from inctrl.decoding import decode, open_image
 from inctrl.errors import UnreadableImage
@@ -255,3 +256,67 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UnreadableImage, match="not a regular file"):
         open_image(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize(("most", "read"), [(255, False), (4095, False), (65535, True)])
+def test_colours_of_16_bits_of_which_8_leave_nothing_are_refused(most: int, read: bool) -> None:
+    """As a camera of 12 bits gives them: whatever it saw, the picture would be black."""
+    values = np.linspace(0, most, 12 * 16 * 3).astype(np.uint16).reshape(12, 16, 3)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="rgb")
+    if read:
+        assert decode(buffer.getvalue()).pixels.max() == 255
+        return
+    with pytest.raises(UnreadableImage, match="cut to 8 bits it is black; scale its values"):
+        decode(buffer.getvalue(), "deep.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_colours_of_16_bits_in_planes_are_read_or_refused_by_their_kind(
+    compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    """Uncompressed, Pillow takes the bytes of a plane for pixels: a picture twice as wide."""
+    values = np.random.default_rng(0).integers(0, 256, (3, 32, 48), dtype=np.uint8)
+    buffer = io.BytesIO()
+    options = {"photometric": "rgb", "planarconfig": "separate", "tile": tile}
+    tifffile.imwrite(buffer, values * np.uint16(257), compression=compression, **options)
+    if compression is None:
+        with pytest.raises(UnreadableImage, match="uint16, 3 channels, RGB, each in a plane"):
+            decode(buffer.getvalue(), "planes.tif")
+        return
+    picture = decode(buffer.getvalue())
+    assert np.array_equal(picture.pixels, np.moveaxis(values, 0, -1))
+    assert picture.notes == ("16 bits a channel cut to 8; save one channel to keep them",)
+
+
+def test_tiles_16_wide_are_not_taken_for_16_bits() -> None:
+    buffer = io.BytesIO()
+    values = np.full((32, 48, 3), 3, np.uint8)
+    tifffile.imwrite(buffer, values, photometric="rgb", planarconfig="contig", tile=(16, 16))
+    assert decode(buffer.getvalue()).notes == ()
+
+
+def test_a_ppm_of_more_than_8_bits_says_that_they_are_cut() -> None:
+    values = np.linspace(0, 4095, 8 * 12 * 3).astype(">u2")
+    picture = decode(b"P6\n12 8\n4095\n" + values.tobytes())
+    assert picture.pixels.max() == 255
+    assert picture.notes == ("16 bits a channel cut to 8; save one channel to keep them",)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "float32"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "packbits"])
+def test_compressed_values_with_the_high_byte_first_are_what_the_file_says(
+    dtype: str, photometric: str, compression: str
+) -> None:
+    """Pillow swaps the bytes of most kinds once more than it should."""
+    values = (np.arange(8 * 12) * 7 + 300).reshape(8, 12).astype(dtype)
+    files = io.BytesIO(), io.BytesIO()
+    for file, order in zip(files, "<>", strict=True):
+        options = {"photometric": photometric, "compression": compression, "byteorder": order}
+        tifffile.imwrite(file, values, **options)
+    usual, swapped = (decode(file.getvalue()).pixels for file in files)
+    assert np.array_equal(usual, swapped)
+    if photometric == "minisblack":
+        assert np.array_equal(swapped, values)

@@ -141,3 +141,8 @@ def test_normal_images_of_one_value_have_a_window_all_the_same() -> None:
 def test_a_window_upside_down_is_refused(ends: tuple[float, float]) -> None:
     with pytest.raises(UsageError, match="low end must lie below"):
         Window(*ends)
+
+
+def test_all_of_an_image_is_told_as_100_percent() -> None:
+    shown = show(np.full((8, 8), 60_000, np.uint16), Window(0, 1000, 0, 1000))
+    assert "100 % of the pixels lie far above" in shown.doubts[0]

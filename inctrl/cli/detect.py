@@ -44,6 +44,8 @@ EXAMPLES = """examples:
   inctrl detect incoming/ --item hazelnut --domain industrial    # no normal image: ranks only
 """
 DEFAULT_OUT = Path("runs", "detect")
+NOTES = 8
+"""Most lines on how queries differ from the shots."""
 logger = logging.getLogger("inctrl")
 
 
@@ -143,10 +145,13 @@ def run(args: argparse.Namespace) -> int:
     fitted = _fitted(args)
     info = RunInfo.of(fitted, time.perf_counter() - started)
     with RunWriter(args.out or next_free(DEFAULT_OUT), info, overwrite=args.overwrite) as writer:
-        outcomes = fitted.stream(queries)
+        outcomes, compared = fitted.stream(queries), dict[str, list[str]]()
         for outcome in tracked(outcomes, len(queries), "inspecting", args.quiet):
             writer.add(outcome)
             _tell(outcome, args.json)
+            for note in getattr(outcome, "compared", ()):
+                compared.setdefault(note, []).append(outcome.name)
+    _tell_compared(compared)
     if fitted.inspector.cache:
         fitted.inspector.cache.prune()
     if args.json:
@@ -273,6 +278,19 @@ def _tell(outcome: "Result | Failure", as_json: bool) -> None:
             sys.stderr.write(f"inctrl: {printable(outcome.name)}: {doubt}\n")
     if not as_json:
         say(line)
+
+
+def _tell_compared(notes: dict[str, list[str]]) -> None:
+    """How queries differ from the shots: one line for all that differ alike."""
+    from inctrl.inspection.likeness import listed
+    from inctrl.reporting.words import printable
+
+    often = sorted(notes.items(), key=lambda pair: -len(pair[1]))
+    for note, names in often[:NOTES]:
+        logger.warning("%s: %s", listed([printable(name) for name in names]), note)
+    if len(often) > NOTES:
+        more = sum(len(names) for _, names in often[NOTES:])
+        logger.warning("the report has such notes on %d further images", more)
 
 
 def _figure(score: float) -> str:

@@ -140,7 +140,7 @@ class FittedInspector:
         seconds: Mapping[str, float],
     ) -> Result:
         started = time.perf_counter()
-        calibration = self.calibration
+        calibration, compared = self.calibration, self._compared(image)
         score = float(prediction.score[row])
         grid = prediction.anomaly_map[row]
         pixels = self.inspector.view(image).to_source(grid).numpy()
@@ -161,7 +161,8 @@ class FittedInspector:
             pixel_limit=calibration.pixel_limit,
             regions=regions,
             evidence=self._evidence(image, features, prediction, row),
-            notes=(*image.notes, *self._compared(image), *([] if localises else [WHOLE])),
+            notes=(*image.notes, *compared, *([] if localises else [WHOLE])),
+            compared=compared,
             timing={**seconds, "map": time.perf_counter() - started},
         )
 
@@ -193,7 +194,9 @@ class FittedInspector:
         """Notes on what an image has in common with the shots, or has not."""
         kind = kind_of(image, self.inspector.backbone.image_size)
         unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
-        return (*unlike, *self._same_as_shot(image), *self.looks.note(image))
+        # What is marked beyond the window, or of another depth, would be called darker or blurred.
+        looks = () if image.doubts else self.looks.note(image)
+        return (*unlike, *self._same_as_shot(image), *looks)
 
     @cached_property
     def _kinds(self) -> tuple[Kind, ...]:

@@ -72,3 +72,24 @@ def test_copies_of_one_photograph_and_other_proportions_are_warned_of(
     report = (tmp_path / "out/report.html").read_text()
     for text in (capsys.readouterr().err, report):
         assert "are nearly copies of" in text
+
+
+def test_how_queries_differ_from_the_shots_is_told_once_for_all_that_differ_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report alone would be read too late, and a line for each would hide the verdicts."""
+    (tmp_path / "normal").mkdir()
+    for seed in range(4):
+        shot = PIL.Image.fromarray((plate(seed) // 32).astype(np.uint8))
+        shot.save(tmp_path / "normal" / f"{seed}.png")
+    for seed in range(4, 7):
+        query = PIL.Image.fromarray((plate(seed) // 96).astype(np.uint8))
+        query.save(tmp_path / f"dark{seed}.png")
+    shot.save(tmp_path / "again.png")
+    detect(tmp_path, "dark4.png", "dark5.png", "dark6.png", "again.png")
+    told = [line for line in capsys.readouterr().err.splitlines() if "shot" in line]
+    names = ", ".join(str(tmp_path / f"dark{seed}.png") for seed in range(4, 7))
+    assert len(told) == 2
+    assert told[0].endswith("darker than the shots: its score may be higher for that alone")
+    assert names in told[0]
+    assert "this image is also the normal shot" in told[1]

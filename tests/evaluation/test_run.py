@@ -33,7 +33,7 @@ def cells(found: Evaluation, label: str = "incontext") -> list[Cell]:
 def test_scores_limits_and_p_values_are_those_of_detect(
     tmp_path: Path, name: str, deep: bool
 ) -> None:
-    """16 bits are shown as the shots ask for, and what lies beyond their window forbids "normal"."""
+    """16 bits are shown as the shots ask for; what lies beyond their window forbids "normal"."""
     write_set(tmp_path / "set", deep=deep)
     plan = plan_of(tmp_path / "set", [entrant(name)], shots=(1, 3))
     found = evaluate(work_of(plan, tmp_path / "out"))

@@ -121,3 +121,10 @@ def test_images_of_another_depth_than_the_shots_are_never_called_normal() -> Non
         result = judged(inspector().fit(shots), query)
         assert result.verdict != "normal"
         assert any("brightness cannot be compared" in note for note in result.notes)
+
+
+def test_an_image_marked_as_too_bright_is_not_called_darker_than_the_shots() -> None:
+    """Red is darker than the white that it stands for."""
+    result = judged(fitted(), np.full((80, 80), 65_000, np.uint16))
+    assert "100 % of the pixels lie far above" in result.notes[1]
+    assert not any("darker" in note or "blurrier" in note for note in result.notes)
