@@ -90,7 +90,8 @@ class Page:
             return True  # its planes are taken for 8 bits
         bits = self.bits * self.samples if len(self.bits) == 1 else self.bits
         kind = (1 if self.inverted else self.photometry, (self.format,), bits, self.extra)
-        return self.possible and kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
+        known = self.whole and self.possible  # else it is damaged
+        return known and kind not in {(*key[1:3], *key[4:6]) for key in OPEN_INFO}
 
     @property
     def kind(self) -> str:
@@ -147,6 +148,8 @@ def _list(data: bytes, width: int, found: list[Page]) -> bool:
         if offset >= len(data):
             return False
         page = _load(directory, file, offset, len(data))
+        if directory.next == offset:  # as before it was read: it was not read to its end
+            page = replace(page, whole=False)
         found.append(page)
         seen.add(offset)
         following, below = directory.next, _numbers(directory, BELOW)
@@ -156,8 +159,6 @@ def _list(data: bytes, width: int, found: list[Page]) -> bool:
                 lower = _load(directory, file, place, len(data))
                 if lower.area >= page.area:
                     found.append(lower)
-        if following == offset:  # not read to its end
-            return page.whole
         offset = following
     return True
 

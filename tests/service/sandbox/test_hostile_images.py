@@ -114,7 +114,7 @@ EVIL = (
 
 def test_tiff_with_evil_tags() -> None:
     for message in refusals({f"{entry}.tif": hostile.tiff_with(entry) for entry in EVIL}):
-        assert any(word in message for word in ("not an image", "damaged"))
+        assert any(word in message for word in ("not an image", "damaged", "that is not read"))
 
 
 @pytest.mark.parametrize(
