@@ -130,6 +130,13 @@ def tiffs() -> Iterator[Variant]:
     )
     yield of_tiff("12 bits", tiff(wide, bitspersample=12), deep)
     yield of_tiff("16 signed bits", tiff(wide.astype("int16") - 2000), lambda v: v.astype("int32"))
+    for dtype in ("int16", "int32", "float32"):
+        values = wide.astype(dtype) - 2000
+        yield of_tiff(
+            f"{dtype}, big-endian, LZW",
+            tiff(values, byteorder=">", compression="lzw"),
+            lambda v: v.astype("int32") if v.dtype == np.int16 else v.astype(v.dtype.name),
+        )
     yield of_tiff("32 bits", tiff(wide.astype("uint32") * 1000), lambda v: v.astype("int32"))
     yield of_tiff(
         "32 bits beyond 2^31",
@@ -260,13 +267,15 @@ def thumbnail_first(one: Pixels) -> Variant:
 
 
 def refused_tiffs() -> Iterator[Variant]:
-    """Kinds of which a person would have to say how they are to be seen."""
+    """Kinds of which a person would have to say how they are to be seen, or that are misread."""
+    planes = np.moveaxis(picture(3), -1, 0) * np.uint16(257)
     for name, values, options in (
         ("float64", picture(1, 1, "float64"), {}),
         ("float16", picture(1, 1, "float16"), {}),
         ("2 channels", picture(2), {"planarconfig": "contig"}),
         ("5 channels", picture(5), {"planarconfig": "contig"}),
         ("float32 RGB", picture(3, 1, "float32"), {"photometric": "rgb"}),
+        ("16 bits RGB in planes", planes, {"photometric": "rgb", "planarconfig": "separate"}),
         ("64 bits", picture(1, 9999, "uint64"), {}),
         ("YCbCr, not compressed", picture(3), {"photometric": "ycbcr"}),
         ("JPEG 2000", picture(3), {"photometric": "rgb", "compression": "jpeg2000"}),

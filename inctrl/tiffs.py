@@ -23,8 +23,6 @@ PHOTOMETRIC = {2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 3
 PACKED = {34712: "JPEG 2000", 34887: "LERC", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL"}
 """Compressions that few programs have; others are told by their number."""
 USUAL = {1, 5, 7, 8, 32773, 32946}
-CUT = -1
-"""Where the next directory lies while this one has not been read to its end."""
 CHANNELS = 1000
 """Of an image, at the most."""
 SUBFILE, BITS, COMPRESSION, PHOTOMETRY, SAMPLES, EXTRA, FORMAT = 254, 258, 259, 262, 277, 338, 339
@@ -43,7 +41,6 @@ class Page:
 
     extra   what the channels beyond the colours are
     whole   its directory says how large it is and where the pixels lie
-    cut     the file ends within its directory
     area    pixels
     apart   its channels lie one behind the other
     planes  how many images lie there, one behind the other
@@ -59,7 +56,6 @@ class Page:
     compression: int
     extra: tuple[int, ...]
     whole: bool
-    cut: bool
     area: int
     apart: bool = False
     big_endian: bool = False
@@ -90,7 +86,7 @@ class Page:
     @property
     def unread(self) -> bool:
         """Whether it is of a kind that Pillow does not read, and not just damaged."""
-        if not (self.whole and self.possible) or self.cut or self.photometry is None:
+        if not (self.whole and self.possible) or self.photometry is None:
             return False
         if self.photometry == 6 and self.compression == 1:
             return True  # it is taken for four channels
@@ -114,7 +110,7 @@ class Page:
         return ", ".join(one for one in (type_, channels, colours, planes, packed) if one)
 
 
-NO_PAGE = Page(0, 0, (1,), 1, 1, None, 1, (), whole=False, cut=True, area=0)
+NO_PAGE = Page(0, 0, (1,), 1, 1, None, 1, (), whole=False, area=0)
 BIG_ENDIAN = "is a BigTIFF with the high byte first, which is not read; save it as a TIFF"
 BROKEN = "and all behind it are lost: the file's list of images breaks off; export it again"
 UNLISTED = "and all behind it are not listed: {} images lie in one piece; save each as a page"
@@ -155,6 +151,8 @@ def _list(data: bytes, width: int, found: list[Page]) -> bool:
         if offset >= len(data):
             return False
         page = _load(directory, file, offset, len(data))
+        if directory.next == offset:  # as before it was read: it was not read to its end
+            page = replace(page, whole=False)
         found.append(page)
         seen.add(offset)
         following, below = directory.next, _numbers(directory, BELOW)
@@ -164,15 +162,12 @@ def _list(data: bytes, width: int, found: list[Page]) -> bool:
                 lower = _load(directory, file, place, len(data))
                 if lower.area >= page.area:
                     found.append(lower)
-        if page.cut:
-            return page.whole
         offset = following
     return True
 
 
 def _load(directory: ImageFileDirectory_v2, file: io.BytesIO, offset: int, size: int) -> Page:
     file.seek(offset)
-    directory.next = CUT
     directory.load(file)
     page = page_of(directory, offset)
     return replace(page, planes=_planes(directory, page, size))
@@ -264,7 +259,6 @@ def page_of(directory: ImageFileDirectory_v2, offset: int = 0) -> Page:
         compression=(_numbers(directory, COMPRESSION) or (1,))[0],
         extra=_numbers(directory, EXTRA),
         whole=all(tag in directory for tag in SIDES) and any(tag in directory for tag in PLACES),
-        cut=directory.next == CUT,
         big_endian=directory.prefix == b"MM",
         apart=samples > 1 and _numbers(directory, PLANAR) == (2,),
         area=math.prod(next(iter(_numbers(directory, tag)), 0) for tag in SIDES),
