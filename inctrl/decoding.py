@@ -1,7 +1,7 @@
 """Opening image files: validate, bound, decode a frame, turn upright.
 
-decode("part.png")                      # a file as one image: its first frame
-for one in frames("stack.tif"): ...     # every image in it, as stack.tif#1, stack.tif#2
+decode("part.png")             # a file as one image: its first
+decode("stack.tif", frame=2)   # one of several, named stack.tif#2; `frames.py` takes them all
 """
 
 import warnings

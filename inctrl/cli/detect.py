@@ -275,7 +275,7 @@ def _tell(outcome: "Result | Failure", as_json: bool) -> None:
         numbers = f"{_figure(outcome.score):>8}  {limit:21}"
         line = f"{outcome.verdict:10}  {numbers:29}  {printable(outcome.name)}\n"
         for doubt in outcome.image.doubts:
-            sys.stderr.write(f"inctrl: {printable(outcome.name)}: {doubt}\n")
+            logger.warning("%s: %s", printable(outcome.name), doubt)
     if not as_json:
         say(line)
 

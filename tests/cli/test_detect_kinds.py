@@ -30,7 +30,8 @@ def plate(seed: int) -> NDArray[np.uint16]:
 def detect(folder: Path, *queries: str) -> list[dict[str, object]]:
     out = folder / "out"
     shots = ["--normal", str(folder / "normal"), "--out", str(out), "--overwrite"]
-    assert run(["detect", *(str(folder / query) for query in queries), *shots]) == 0
+    named = (q if q.startswith("-") else str(folder / q) for q in queries)
+    assert run(["detect", *named, *shots]) == 0
     loaded: list[dict[str, object]] = json.loads((out / "scores.json").read_text())["results"]
     return loaded
 
@@ -55,6 +56,8 @@ def test_a_spot_beyond_the_window_is_found_and_told(
     error = capsys.readouterr().err
     assert f"spot.tif: {said}" in error
     assert "hot.tif:" not in error
+    detect(tmp_path, "spot.tif", "--quiet")
+    assert capsys.readouterr().err == ""
 
 
 def test_copies_of_one_photograph_and_other_proportions_are_warned_of(
