@@ -11,7 +11,7 @@ from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, open_query, opened
-from inctrl.inspection.likeness import Kind, kind_of, unlike_query
+from inctrl.inspection.likeness import kind_of, unlike_query
 from inctrl.inspection.looks import Looks
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
@@ -193,14 +193,10 @@ class FittedInspector:
     def _compared(self, image: Image) -> tuple[str, ...]:
         """Notes on what an image has in common with the shots, or has not."""
         kind = kind_of(image, self.inspector.backbone.image_size)
-        unlike = unlike_query(kind, self._kinds, self.inspector.fit_mode)
+        unlike = unlike_query(kind, self.looks.kinds, self.inspector.fit_mode)
         # What is marked beyond the window, or of another depth, would be called darker or blurred.
         looks = () if image.doubts else self.looks.note(image)
         return (*unlike, *self._same_as_shot(image), *looks)
-
-    @cached_property
-    def _kinds(self) -> tuple[Kind, ...]:
-        return tuple(kind_of(shot, self.inspector.backbone.image_size) for shot in self.shots)
 
     def _same_as_shot(self, image: Image) -> tuple[str, ...]:
         note = "this image is also the normal shot {!r}: its score says nothing"

@@ -14,6 +14,7 @@ import PIL.Image
 
 from inctrl.images import Image
 from inctrl.inspection.inputs import SHOWN
+from inctrl.inspection.likeness import Kind, kind_of
 from inctrl.maths.appearance import blockiness, brightness, noise, sharpness, usual_range
 from inctrl.maths.geometry import View
 from inctrl.preprocessing import Preprocessing
@@ -85,6 +86,11 @@ class Looks:
             "blockiness": blockiness(image.rgb) if height * width <= SHOWN else 0.0,
             "detail": detail,
         }
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Proportions, size and colours of every shot."""
+        return tuple(kind_of(shot, self.preprocessing.size) for shot in self.shots)
 
     @cached_property
     def _usual(self) -> dict[str, tuple[float, float]]:
