@@ -4,6 +4,7 @@ tiny                               embedded, always there
 openclip:MODEL/TAG-or-FILE         open_clip models, or a folder in its format
 hf:FOLDER-or-HUB-NAME              CLIP, SigLIP, DINOv2, DINOv3 through transformers
 cnn:TIMM-NAME/TAG-or-FILE          convolutional towers through timm
+duo                                embedded: tiny, and blocks of a small vision transformer
 pixels                             no tower: the picture itself, for detectors that bring their own
 """
 
@@ -23,15 +24,22 @@ CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 @dataclass(frozen=True)
 class Loader:
-    """Where the loading function is, the form of its name, and what it offers."""
+    """Where the loading function is, the form of its name, and what it offers.
+
+    precision   whether it can multiply in half the bits (backbones/precision.py)
+    """
 
     module: str
     form: str
     offers: str
+    precision: bool = False
 
 
 LOADERS = {
     "tiny": Loader("inctrl.backbones.tiny", "tiny", "EfficientNet-Lite0, embedded"),
+    "duo": Loader(
+        "inctrl.backbones.duo", "duo", "tiny and a small vision transformer, embedded", True
+    ),
     "openclip": Loader(
         "inctrl.backbones.openclip", "openclip:MODEL/TAG|FILE", "CLIP and SigLIP, image and text"
     ),
@@ -48,11 +56,14 @@ def load_backbone(
     layers: Sequence[str] | None = None,
     device: str = "auto",
     allow_network: bool = False,
+    precision: str | None = None,
 ) -> Backbone:
     """Load a backbone by name, frozen and in eval mode.
 
     image_size    side in pixels; default: the one its weights were trained for
     layers        names of the layers to tap; default: the backbone's recommended ones
+    precision     auto (default), float32 or bfloat16, of the transformer of `duo`; the others
+                  are in single precision
     Raises UsageError for an unknown name, MissingModel where its weights are not at hand.
     """
     if image_size is not None and not 16 <= image_size <= MAX_SIZE:
@@ -62,14 +73,27 @@ def load_backbone(
     _import_compiler()
     module = importlib.import_module(loader.module)
     weights = importlib.import_module("inctrl.backbones.weights")
+    own = _own_precision(name, loader, precision)
     backbone: Backbone = module.load(
         spec,
         image_size=image_size,
         layers=layers,
         device=weights.resolved_device(device),
         allow_network=allow_network,
+        **own,
     )
     return backbone
+
+
+def _own_precision(name: str, loader: Loader, precision: str | None) -> dict[str, str | None]:
+    """The argument for a loader that has a choice; UsageError where the others are given one."""
+    if loader.precision:
+        return {"precision": precision}
+    if precision not in (None, "auto", "float32"):
+        raise UsageError(
+            f"backbone {name!r} is in float32, not {precision!r}; only 'duo' has a choice"
+        )
+    return {}
 
 
 def kind_of(name: str) -> str:

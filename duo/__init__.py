@@ -1,0 +1,1 @@
+"""How the weights of the backbone `duo` are made; not part of the wheel."""

@@ -1,0 +1,75 @@
+"""The towers of `tiny` and blocks of a transformer, as one backbone."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from inctrl.backbones.cnn import ConvBackbone
+from inctrl.backbones.duo.vit import PATCH, VisionTransformer, load_vit
+from inctrl.backbones.tiny.backbone import TinyBackbone
+from inctrl.errors import UsageError
+from inctrl.types import Features
+
+
+class DuoBackbone(TinyBackbone):
+    """`tiny` in all but the layers: image token, windows and sentences are its own.
+
+    folder      of the text side of `tiny`
+    weights     file of the transformer
+    layers      in the order in which they are given out
+    precision   in which the transformer multiplies; all else is in single precision
+    """
+
+    def __init__(
+        self,
+        tower: ConvBackbone,
+        folder: Path,
+        weights: Path,
+        layers: Sequence[str],
+        precision: torch.dtype,
+    ) -> None:
+        super().__init__("duo", tower, folder, layers)
+        self._strides, self.layers = self.layers, tuple(layers)
+        blocks = [layer for layer in layers if layer not in self._strides]
+        self._taps = {layer: int(layer.removeprefix("block")) for layer in blocks}
+        self._vit: VisionTransformer | None = None
+        digest = hashlib.sha256(f"{self.fingerprint} {' '.join(layers)}".encode())
+        if blocks:
+            depth, grid = max(self._taps.values()), tower.image_size // PATCH
+            self._vit = load_vit(weights, depth, grid, precision).to(tower.device)
+            digest.update(weights.read_bytes())
+            if precision != torch.float32:
+                digest.update(str(precision).encode())
+        self.fingerprint = digest.hexdigest()
+        self.precision = str(precision).removeprefix("torch.") if blocks else "float32"
+
+    @property
+    def image_tower(self) -> nn.Module:
+        """Both towers."""
+        tower = self._tower.image_tower
+        return nn.ModuleDict({"cnn": tower, "vit": self._vit}) if self._vit else tower
+
+    def encode_traced(self, pixels: Tensor) -> Features:
+        features = super().encode_traced(pixels)
+        found = dict(zip(self._strides, features.patches, strict=True))
+        found |= zip(self._taps, self._blocks(pixels.to(self.device)), strict=True)
+        return Features(tuple(found[layer] for layer in self.layers), features.image)
+
+    def _blocks(self, pixels: Tensor) -> list[Tensor]:
+        if self._vit is None:
+            return []
+        # One by one in half the bits: kernels for them may round by the size of a batch.
+        parts = [pixels] if self.precision == "float32" else pixels.split(1)
+        found = [self._vit(part, list(self._taps.values())) for part in parts]
+        return [torch.cat(maps) for maps in zip(*found, strict=True)]
+
+    def segments(self) -> tuple[nn.Module, ...]:
+        if self._taps:
+            raise UsageError(
+                "blocks of 'duo' cannot be run stage by stage, which registration needs; "
+                "use its layers stride8, stride16 and stride32, or 'tiny'"
+            )
+        return super().segments()
