@@ -16,6 +16,7 @@ class Backbone(Protocol):
 
     fingerprint   sha256 over weights, preprocessing and layers: equal prints, equal features
     layers        names of the layers whose patches are given, finest grid first
+    precision     `float32`, or `bfloat16` where a transformer multiplies in that
     """
 
     @property
@@ -28,6 +29,8 @@ class Backbone(Protocol):
     def layers(self) -> tuple[str, ...]: ...
     @property
     def has_text(self) -> bool: ...
+    @property
+    def precision(self) -> str: ...
 
     @property
     def preprocessing(self) -> Preprocessing:

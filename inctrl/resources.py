@@ -1,7 +1,9 @@
-"""Where the shipped data lies: the same for a wheel, an editable install and a checkout."""
+"""What is shipped: where its data lies (in a wheel, an editable install or a checkout)."""
 
 from pathlib import Path
 
+DEFAULT_BACKBONE = "tiny"
+"""The backbone where none is named."""
 _PACKAGE = Path(__file__).resolve().parent
 
 

@@ -146,6 +146,7 @@ class Identity:
 
     text_prior    the sentence bank, or why there is none
     text_sha256   of its sentences, or of the learned prompts; None: no text, or not known
+    precision     in which a transformer multiplies; the fingerprint knows it
     """
 
     backbone: str = field(compare=False)
@@ -159,6 +160,7 @@ class Identity:
     fit: Fit
     text_prior: str
     text_sha256: str | None = None
+    precision: str = field(default="float32", compare=False)
 
     @property
     def compared(self) -> dict[str, Any]:
@@ -174,9 +176,9 @@ class Identity:
 
 
 def unlike_backbones(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In what two backbones differ: names, else size and layers, else the weights.
+    """In what two backbones differ: names, else size, layers and precision, else the weights.
 
-    then, now   `backbone`, `image_size`, `layers` and `fingerprint` of each
+    then, now   `backbone`, `image_size`, `layers`, `precision` and `fingerprint` of each
     """
     if then["fingerprint"] == now["fingerprint"]:
         return []
@@ -188,6 +190,8 @@ def unlike_backbones(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
         found.append(f"image size {then['image_size']}, not {now['image_size']}")
     if layers[0] != layers[1]:
         found.append(f"layers {layers[0]}, not {layers[1]}")
+    if then["precision"] != now["precision"]:
+        found.append(f"precision {then['precision']}, not {now['precision']}")
     return found or [f"other weights under the same name {now['backbone']!r}"]
 
 

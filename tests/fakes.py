@@ -15,6 +15,7 @@ class FakeBackbone:
 
     name = "fake"
     layers = ("fine", "coarse")
+    precision = "float32"
 
     def __init__(self, fingerprint: str = "fake-1", has_text: bool = False) -> None:
         self.fingerprint = fingerprint

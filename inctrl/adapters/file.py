@@ -31,7 +31,7 @@ from inctrl.types import Fit, unlike_backbones
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
 VERSION = 1
-BACKBONE = ("image_size", "layers", "fingerprint")
+BACKBONE = ("image_size", "layers", "precision", "fingerprint")
 """What a config and its backbone both have, besides the name."""
 
 
@@ -45,6 +45,7 @@ class AdapterConfig:
     shots    numbers of shots it was trained with
     images   digests of the images it has seen, 16 hex digits each; empty: not known
     recipe   how it was trained, by name
+    precision   in which a transformer of the backbone multiplied
     lora     rank, alpha and targets of low-rank updates of the image tower; empty without them.
              The fingerprint is that of the backbone before them
     """
@@ -66,6 +67,7 @@ class AdapterConfig:
     source: str = ""
     licence: str = ""
     lora: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
     version: int = VERSION
 
 

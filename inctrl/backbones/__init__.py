@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inctrl.backbones.precision import PRECISIONS
 from inctrl.errors import UsageError
 from inctrl.protocols import Backbone
 from inctrl.registry import lookup
@@ -68,6 +69,7 @@ def load_backbone(
     """
     if image_size is not None and not 16 <= image_size <= MAX_SIZE:
         raise UsageError(f"image size {image_size} is not in 16..{MAX_SIZE} pixels")
+    lookup(PRECISIONS, precision or "auto", "precision")
     loader, spec = LOADERS[kind_of(name)], name.partition(":")[2]
     # Imported on demand: each brings a model library of its own, seconds of start-up time.
     _import_compiler()
@@ -89,10 +91,8 @@ def _own_precision(name: str, loader: Loader, precision: str | None) -> dict[str
     """The argument for a loader that has a choice; UsageError where the others are given one."""
     if loader.precision:
         return {"precision": precision}
-    if precision not in (None, "auto", "float32"):
-        raise UsageError(
-            f"backbone {name!r} is in float32, not {precision!r}; only 'duo' has a choice"
-        )
+    if precision == "bfloat16":
+        raise UsageError(f"backbone {name!r} has no precision but float32; use 'duo', or 'auto'")
     return {}
 
 

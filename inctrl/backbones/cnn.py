@@ -30,6 +30,7 @@ class ConvBackbone:
     """A frozen timm model whose stages are tapped by their stride; it has no text."""
 
     has_text = False
+    precision = "float32"
 
     def __init__(
         self,

@@ -71,6 +71,8 @@ class HfBackbone:
     token is that of `get_image_features`, or DINO's class token after the last norm.
     """
 
+    precision = "float32"
+
     def __init__(
         self,
         name: str,

@@ -50,6 +50,7 @@ class OpenClipBackbone:
     """
 
     has_text = True
+    precision = "float32"
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class PixelBackbone:
 
     name = "pixels"
     has_text = False
+    precision = "float32"
     layers = LAYERS
 
     def __init__(self, size: int, device: torch.device) -> None:

@@ -7,14 +7,12 @@ bfloat16   also where it is slow: what was prepared in it elsewhere is to be use
 
 import torch
 
-from inctrl.registry import lookup
-
 PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def resolved_precision(precision: str | None, device: torch.device) -> torch.dtype:
-    """The type of numbers to multiply in; None is "auto". UsageError for an unknown name."""
-    chosen = lookup(PRECISIONS, precision or "auto", "precision")
+    """The type of numbers to multiply in, by a name of PRECISIONS; None is "auto"."""
+    chosen = PRECISIONS[precision or "auto"]
     if chosen is not None:
         return chosen
     return torch.bfloat16 if device.type == "cpu" and native_bfloat16() else torch.float32

@@ -44,6 +44,10 @@ class RewiredBackbone:
         return self._backbone.has_text
 
     @property
+    def precision(self) -> str:
+        return self._backbone.precision
+
+    @property
     def preprocessing(self) -> Preprocessing:
         return self._backbone.preprocessing
 

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
 
     for loader in LOADERS.values():
         say(f"{loader.form:26}{loader.offers}\n")
-    say("\nat hand offline\n  tiny (embedded)\n")
+    say("\nat hand offline\n  tiny (embedded)\n  duo (embedded)\n")
     for name in cached_models():
         say(f"  {name}\n")
     say("  any local file or folder in the forms above\n")

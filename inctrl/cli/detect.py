@@ -230,7 +230,7 @@ def _inspector(args: argparse.Namespace, detector: str | None = None) -> "Inspec
         if "=" not in text:
             raise UsageError(f"--option {text!r} is not KEY=VALUE")
     pairs = (text.split("=", 1) for text in args.option)
-    names = ("backbone", "adapter", "domain", "fit", "image_size", "layers")
+    names = ("backbone", "adapter", "domain", "fit", "image_size", "layers", "precision")
     # What a context records goes before what is set for all runs.
     value = partial(chosen if args.context else getattr, args)
     given = {name: value(name) for name in names if value(name) is not None}

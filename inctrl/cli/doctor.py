@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     import torch
 
     from inctrl.adapters import file
+    from inctrl.backbones.precision import native_bfloat16
     from inctrl.cli.adapters import own_folder
     from inctrl.cli.backbones import cached_models
     from inctrl.prompting import banks
@@ -44,10 +45,11 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
         ("inctrl", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)),
         ("device", f"{device}, {torch.get_num_threads()} threads"),
+        ("precision", _precision(native_bfloat16())),
         ("feature cache", _cache()),
         ("adapters", ", ".join(file.installed()) or f"none (user folder {own_folder()})"),
         ("prompt banks", ", ".join(banks()) or "none"),
-        ("at hand offline", ", ".join(["tiny", *cached_models()])),
+        ("at hand offline", ", ".join(["tiny", "duo", *cached_models()])),
     ]
     for name, value in rows:
         say(f"{name:16}{value}\n")
@@ -79,6 +81,12 @@ def self_test() -> tuple[float, list[str]]:
     fitted = Inspector.load("tiny", cache="off", device="cpu").fit(images[:3])
     fitted.inspect(images[3:])
     return time.perf_counter() - started, dialled
+
+
+def _precision(feature: str | None) -> str:
+    if feature:
+        return f"bfloat16 for the transformer of 'duo': this processor has {feature}"
+    return "float32: this processor has neither AMX nor AVX512-BF16"
 
 
 def _version(package: str) -> str:

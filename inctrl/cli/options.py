@@ -14,8 +14,9 @@ from typing import Any
 from inctrl.errors import UsageError
 from inctrl.files.text import read_text
 from inctrl.registry import unknown
+from inctrl.resources import DEFAULT_BACKBONE
 
-SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size")
+SETTINGS = ("backbone", "device", "cache", "alpha", "batch", "fit", "image_size", "precision")
 """Options that may be set once for all runs."""
 NONE: Mapping[str, Mapping[str, Any]] = {}
 
@@ -73,12 +74,17 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backbone",
         metavar="NAME",
-        help="tiny (default), openclip:MODEL/TAG|FILE, hf:FOLDER|NAME or cnn:NAME/TAG|FILE; "
-        "`inctrl backbones` lists what is at hand",
+        help="tiny, duo, openclip:MODEL/TAG|FILE, hf:FOLDER|NAME or cnn:NAME/TAG|FILE (default: "
+        f"{DEFAULT_BACKBONE}); `inctrl backbones` lists what is at hand",
     )
     group.add_argument("--image-size", type=int, metavar="PX", help="side the backbone sees")
     group.add_argument(
         "--layers", type=_names, metavar="A,B", help="layers whose patches are compared"
+    )
+    group.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the transformer of duo (default: auto, bfloat16 where the processor has it)",
     )
     group.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     group.add_argument(
@@ -88,7 +94,7 @@ def add_backbone_options(parser: argparse.ArgumentParser) -> None:
 
 def backbone_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """`add_backbone_options` and `add_fit` as Inspector.load takes them."""
-    names = ("backbone", "fit", "image_size", "layers", "device", "allow_network")
+    names = ("backbone", "fit", "image_size", "layers", "precision", "device", "allow_network")
     return {name: getattr(args, name) for name in names}
 
 

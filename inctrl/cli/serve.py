@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from inctrl.cli.options import add_backbone_options, add_command, add_several
 from inctrl.cli.output import say
 from inctrl.errors import UsageError
+from inctrl.resources import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,10 +133,11 @@ def _settings(args: argparse.Namespace) -> "Settings":
         hosts=(*LOOPBACK, *args.allow_host),
         origins=tuple(args.allow_origin),
         tokens=args.token_file,
-        backbone=args.backbone or "tiny",
+        backbone=args.backbone or DEFAULT_BACKBONE,
         detector=args.detector,
         adapter=args.adapter,
         image_size=args.image_size,
+        precision=args.precision,
         device=args.device,
         alpha=args.alpha,
         batch=_usual_batch(args.device) if args.batch is None else args.batch,

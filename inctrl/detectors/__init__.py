@@ -22,6 +22,7 @@ from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.errors import UsageError
 from inctrl.protocols import Detector
 from inctrl.registry import lookup, lookup_extended
+from inctrl.resources import DEFAULT_BACKBONE
 from inctrl.types import Options
 
 OUTSIDE = "anomalib:"
@@ -55,7 +56,7 @@ class Entry:
     needs: str = ""
     adapter: str | None = None
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    backbone: str = "tiny"
+    backbone: str = DEFAULT_BACKBONE
     needs_shots: bool = True
 
 
@@ -114,7 +115,7 @@ DETECTORS = {
         "RegAD (ECCV 2022): Gaussians over altered versions of the shots, registered by an adapter",
         needs="a convolutional backbone; without an adapter nothing is registered",
         adapter="registration",
-        layers=THREE_STAGES,
+        layers={**THREE_STAGES, "duo": ("stride16", "stride32")},
     ),
     "winclip": Entry(
         WinCLIP,

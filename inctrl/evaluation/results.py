@@ -32,6 +32,7 @@ class Contender:
     adapter: str | None = None
     adapter_sha256: str | None = None
     text_sha256: str | None = None
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ class Inspector:
         alpha: float = 0.05,
         image_size: int | None = None,
         layers: Sequence[str] | None = None,
+        precision: str | None = None,
         device: str = "auto",
         cache: str | Path | None = None,
         batch: int = 8,
@@ -88,7 +89,8 @@ class Inspector:
     ) -> "Inspector":
         """Load everything by name.
 
-        backbone   `tiny` (default), `openclip:...`, `hf:...` or `cnn:...`
+        backbone   `tiny`, `duo`, `openclip:...`, `hf:...` or `cnn:...` (default:
+                   inctrl.resources.DEFAULT_BACKBONE)
         detector   default: the one that the adapter is for, else the training-free `incontext`;
                    `zeroshot` goes by sentences alone and can be fitted without normal images
         fit        `squash` (the whole image), `crop` (CLIP's centre crop) or `pad`
@@ -96,13 +98,14 @@ class Inspector:
                    number of one, from 1
         domain     sentence bank for detectors that use text: a shipped one, or a TOML file
         adapter    name or folder; what it records stands in for arguments not given
+        precision  of the transformer of `duo`: `auto` (default), `float32` or `bfloat16`
         alpha      wanted share of normal images called anomalous, in (0, 0.5]
         cache      folder of known features; None: the user's cache folder; "off": none
         loader     what loads a backbone, where several inspectors are to share one
         """
         _refuse_outside(alpha, batch)
         folder = open_adapter(adapter) if adapter else None
-        chosen = _chosen(folder, backbone, detector, fit, image_size, layers)
+        chosen = _chosen(folder, backbone, detector, fit, image_size, layers, precision)
         base = chosen.load(loader or load_backbone, device, allow_network)
         trained = folder.fit_to(base) if folder else None
         built = build_detector(chosen.detector, options, trained)
@@ -204,6 +207,7 @@ class Inspector:
             fingerprint=backbone.fingerprint,
             image_size=backbone.image_size,
             layers=tuple(backbone.layers),
+            precision=backbone.precision,
             detector=detector.name,
             options=dict(detector.options),
             adapter=adapter.path if adapter else None,
@@ -233,12 +237,14 @@ class _Choice:
     fit: Fit
     image_size: int | None
     layers: Sequence[str] | None
+    precision: str | None
 
     def load(self, loader: Callable[..., Backbone], device: str, allow_network: bool) -> Backbone:
         return loader(
             self.backbone,
             image_size=self.image_size,
             layers=self.layers,
+            precision=self.precision,
             device=device,
             allow_network=allow_network,
         )
@@ -251,6 +257,7 @@ def _chosen(
     fit: Fit | None,
     image_size: int | None,
     layers: Sequence[str] | None,
+    precision: str | None,
 ) -> _Choice:
     trained = folder.config if folder else None
     fit = fit or (trained.fit if trained else "squash")
@@ -260,10 +267,11 @@ def _chosen(
     entry = detector_entry(detector)
     if trained:
         size = trained.image_size if image_size is None else image_size
-        return _Choice(detector, backbone or trained.backbone, fit, size, layers or trained.layers)
+        named, own = backbone or trained.backbone, layers or trained.layers
+        return _Choice(detector, named, fit, size, own, precision or trained.precision)
     named = backbone or entry.backbone
     tapped = layers or entry.layers.get(named.split(":")[0])
-    return _Choice(detector, named, fit, image_size, tapped)
+    return _Choice(detector, named, fit, image_size, tapped, precision)
 
 
 def _altered(backbone: Backbone, detector: Detector[Any], adapter: Adapter | None) -> Backbone:

@@ -162,6 +162,7 @@ def arguments(folder: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_recorded(context: str, card: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    card = {"precision": "float32", **card}  # of before there was a choice
     now = dict(card)
     if "detector" in chosen:
         detector_entry(chosen["detector"])  # which says so if there is none
@@ -174,7 +175,7 @@ def _as_recorded(context: str, card: dict[str, Any], chosen: dict[str, Any]) -> 
         now |= {"backbone": backbone, "fingerprint": None}
     _refuse(context, card, now)
     # Another name may be the same weights, which their fingerprint will tell, with other defaults.
-    tower = ("image_size", "layers") if backbone == recorded else ()
+    tower = ("image_size", "layers", "precision") if backbone == recorded else ()
     known = {name: card[name] for name in ("backbone", "detector", "adapter", "fit", *tower)}
     if known["adapter"] and not Path(known["adapter"]).is_dir():  # it was made elsewhere
         known["adapter"] = Path(known["adapter"]).name
@@ -188,6 +189,7 @@ def _as_recorded(context: str, card: dict[str, Any], chosen: dict[str, Any]) -> 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:
     """ContextMismatch that names in what the two inspectors differ."""
     compared = inspector.identity.compared
+    saved = {"precision": "float32", **saved}
     if "text_sha256" not in saved:
         # Of before the hash: what is shipped says what it said, and an adapter has its own hash.
         same = inspector.learned or inspector.bank.shipped

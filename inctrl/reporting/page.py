@@ -73,7 +73,8 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
     window = "none (8-bit images)" if card.shots else "none"
     if card.window:
         window = f"{card.window[0]:g} to {card.window[1]:g}"
-    backbone = f"{card.backbone}, {card.image_size} px, layers {', '.join(card.layers)}"
+    size = f"{card.image_size} px, {card.precision}"
+    backbone = f"{card.backbone}, {size}, layers {', '.join(card.layers)}"
     count = len(info.calibration_scores)
     scores = f", {words.plural(count, 'score')}" if count else ""
     wanted = ("Wanted false alarms", f"{words.percent(info.alpha)} of normal images (alpha)")

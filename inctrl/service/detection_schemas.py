@@ -108,6 +108,7 @@ class ModelReply(Schema):
     fingerprint: str
     image_size: int
     layers: list[str]
+    precision: str = "float32"
     detector: str
     options: dict[str, float | int | str | bool]
     adapter: str | None

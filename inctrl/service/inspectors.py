@@ -110,6 +110,7 @@ class Inspectors:
             adapter=adapter,
             alpha=self.settings.alpha,
             image_size=self.settings.image_size,
+            precision=self.settings.precision,
             device=self.settings.device,
             batch=self.settings.batch,
             cache="off",
@@ -123,16 +124,18 @@ class Inspectors:
         *,
         image_size: int | None,
         layers: Sequence[str] | None,
+        precision: str | None,
         device: str,
         allow_network: bool,
     ) -> Backbone:
         """One in memory for all detectors that see it the same way."""
         return self._backbones.get(
-            (name, image_size, tuple(layers) if layers else None),
+            (name, image_size, tuple(layers) if layers else None, precision),
             lambda: load_backbone(
                 name,
                 image_size=image_size,
                 layers=layers,
+                precision=precision,
                 device=device,
                 allow_network=allow_network,
             ),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inctrl.resources import DEFAULT_BACKBONE
 from inctrl.service.http.limits import Limits
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -29,10 +30,11 @@ class Settings:
     hosts: tuple[str, ...] = LOOPBACK
     origins: tuple[str, ...] = ()
     tokens: Path | None = None
-    backbone: str = "tiny"
+    backbone: str = DEFAULT_BACKBONE
     detector: str = "incontext"
     adapter: str | None = None
     image_size: int | None = None
+    precision: str | None = None
     device: str = "auto"
     alpha: float = 0.05
     batch: int = 8
@@ -49,6 +51,8 @@ class Settings:
         values["INCTRL_FIT"] = ""  # the service's own comes from its adapter, never from outside
         if self.image_size:
             values["INCTRL_IMAGE_SIZE"] = str(self.image_size)
+        if self.precision:
+            values["INCTRL_PRECISION"] = self.precision
         if not self.history:
             values["INCTRL_CACHE"] = "off"  # features tell of the images that they were made of
         return values

@@ -31,6 +31,7 @@ def config_for(
         fingerprint=backbone.fingerprint,
         image_size=backbone.image_size,
         layers=backbone.layers,
+        precision=backbone.precision,
         data=", ".join(data),
         source=f"trained by `inctrl train {method}`, inctrl {__version__}",
         **fields,

@@ -28,6 +28,7 @@ class TinyBackbone:
     """An image tower that gives DESCRIBED and the wanted layers, and a folder with the rest."""
 
     has_text = True
+    precision = "float32"
 
     def __init__(self, name: str, tower: ConvBackbone, folder: Path, layers: Sequence[str]) -> None:
         self.name = name

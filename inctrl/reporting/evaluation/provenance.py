@@ -49,10 +49,11 @@ def _contender(contender: Contender) -> tuple[tuple[str, str], ...]:
     if contender.adapter_sha256:
         adapter += f", sha256 {printable(contender.adapter_sha256)}"
     layers = ", ".join(contender.layers)
+    seen = (contender.backbone, f"{contender.image_size} px", contender.precision)
     return (
         ("Detector", printable(contender.detector)),
         ("Options", printable(options) or "none"),
-        ("Backbone", printable(f"{contender.backbone}, {contender.image_size} px")),
+        ("Backbone", printable(", ".join(seen))),
         ("Layers", printable(layers)),
         ("Backbone fingerprint", printable(contender.fingerprint)),
         ("Adapter", adapter),
