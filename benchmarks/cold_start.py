@@ -2,7 +2,8 @@
 
     python -m benchmarks.cold_start [--repeats 5]
 
-Wall seconds: minimum, median and maximum. The feature cache is off, so nothing is remembered.
+The last is done with both embedded backbones. Wall seconds: minimum, median and maximum. The
+feature cache is off, so nothing is remembered.
 """
 
 import argparse
@@ -32,7 +33,8 @@ def main() -> None:
             ("inctrl detect --help", ["-m", "inctrl", "detect", "--help"]),
             ("import inctrl", ["-c", "import inctrl, sys; assert 'torch' not in sys.modules"]),
             ("import torch, timm", ["-c", "import torch, timm"]),
-            ("inctrl detect, 1 query, 4 shots", detect),
+            ("detect, 1 query, 4 shots, tiny", [*detect, "--backbone", "tiny"]),
+            ("detect, 1 query, 4 shots, duo", [*detect, "--backbone", "duo"]),
         ):
             times = [wall([sys.executable, *command], folder) for _ in range(repeats)]
             print(

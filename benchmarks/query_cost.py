@@ -1,6 +1,6 @@
 """What a query costs against a prepared context, as a ratio to the bare image tower.
 
-    python -m benchmarks.query_cost [--repeats 200]
+    python -m benchmarks.query_cost [--repeats 200] [--threads 1 2]
 
 Both are timed in turn in one run, on the same pixels, one image at a time: the bare tower is the
 model's own forward pass with its class head; a query is the encoding plus the detector's score.
@@ -9,6 +9,9 @@ the map at full size, regions and evidence; no file is read.
 
 `text side` times the same query with and without all that the text side adds to it (statistics,
 joint space, prior), and counts the sentences encoded while it runs.
+
+`backbones` times a query at k = 4 with each of them and each precision in turn, as ratios to that
+of `tiny`, and what an image costs in a batch of eight.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from torch import Tensor
 
 from benchmarks.machine import describe
 from inctrl import FittedInspector, Inspector, open_image
+from inctrl.backbones.precision import native_bfloat16
 from inctrl.backbones.tiny.backbone import DESCRIBED
 from inctrl.backbones.tiny.tower import load_tower
 from inctrl.detectors import build_detector
@@ -32,15 +36,26 @@ from inctrl.maths.statistics import image_statistics
 from inctrl.types import Features
 
 SHOTS = (1, 2, 4, 8, 64)
+BACKBONES = (("tiny", "float32"), ("duo", "float32"), ("duo", "bfloat16"))
+BATCH, WARM = 8, 3
+"""Images at once, and first rounds that are not counted."""
 CALIBRATION = Calibration(0.05, 2, (0.1, 0.2), (0.1, 0.2), 0.0, 0.1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    for threads in args.threads:
+        torch.set_num_threads(threads)
+        print(f"{describe()}\nbfloat16 multiplied by: {native_bfloat16() or 'nothing made for it'}")
+        one_query(args.repeats)
+        backbones(args.repeats)
+
+
+def one_query(repeats: int) -> None:
+    """A query of `tiny` against its bare tower, for some numbers of shots, and the text side."""
     inspector = Inspector.load("tiny", cache="off", device="cpu")
     backbone: Any = inspector.backbone
     size = backbone.image_size
@@ -53,7 +68,7 @@ def main() -> None:
         for _ in range(max(SHOTS) + 1)
     ]
     about = inspector.describe("object")
-    print(f"{describe()}\ntiny at {size} px, {args.repeats} pairs in turn, seed 0\n")
+    print(f"tiny at {size} px, {repeats} pairs in turn, seed 0\n")
     for k in SHOTS:
         context = inspector.detector.prepare(features[:k], about)
 
@@ -61,12 +76,12 @@ def main() -> None:
             return inspector.detector.score(backbone.encode_images(pixels), context).score
 
         fitted = FittedInspector(inspector, context, CALIBRATION, tuple(images[:k]), "object")
-        tower, whole = in_turn(lambda: bare(backbone, pixels), query, args.repeats)
+        tower, whole = in_turn((lambda: bare(backbone, pixels), query), repeats)
 
         def inspect(fitted: FittedInspector = fitted) -> object:
             return fitted.inspect(images[-1:])
 
-        _, path = in_turn(query, inspect, args.repeats)
+        _, path = in_turn((query, inspect), repeats)
         ratios = sorted(b / a for a, b in zip(tower, whole, strict=True))
         low, high = ratios[len(ratios) // 20], ratios[-len(ratios) // 20]
         print(
@@ -76,7 +91,7 @@ def main() -> None:
             f"(pairs: median {statistics.median(ratios):.3f}, 90 % in {low:.2f}-{high:.2f})   "
             f"inspect {1e3 * statistics.median(path):6.2f} ms"
         )
-    print(text_side(inspector, pixels, shots, args.repeats))
+    print(f"{text_side(inspector, pixels, shots, repeats)}\n")
 
 
 def text_side(inspector: Inspector, pixels: Tensor, shots: Tensor, repeats: int) -> str:
@@ -109,7 +124,7 @@ def text_side(inspector: Inspector, pixels: Tensor, shots: Tensor, repeats: int)
         return vectors
 
     with patch.object(type(backbone), "encode_text", counted):
-        state, every = (pair_ratio(*in_turn(plain, c, repeats)) for c in (with_state, with_all))
+        state, every = (pair_ratio(*in_turn((plain, c), repeats)) for c in (with_state, with_all))
     return (
         f"text side, median ratio of pairs to a query without: state features {state:.3f}, with "
         f"joint space and prior {every:.3f}; sentences encoded in {repeats} queries: {len(encoded)}"
@@ -131,17 +146,45 @@ def bare(backbone: Any, pixels: Tensor) -> Tensor:
     return output
 
 
-def in_turn(
-    first: Callable[[], object], second: Callable[[], object], repeats: int
-) -> tuple[list[float], list[float]]:
-    """Seconds of each call, alternating so that a busy machine disturbs both alike."""
-    times: tuple[list[float], list[float]] = ([], [])
+def backbones(repeats: int) -> None:
+    """A query with each backbone and precision, alone and in a batch, against one of `tiny`."""
+    calls: list[Callable[[], object]] = []
+    for name, precision in BACKBONES:
+        inspector = Inspector.load(name, precision=precision, cache="off", device="cpu")
+        size = inspector.backbone.image_size
+        pixels = torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))
+        encoded = inspector.backbone.encode_images(pixels[:4])
+        context = inspector.detector.prepare(encoded, inspector.describe("object"))
+        for count in (1, BATCH):
+
+            def query(
+                one: Inspector = inspector, seen: Tensor = pixels[:count], context: Any = context
+            ) -> None:
+                one.detector.score(one.backbone.encode_images(seen), context)
+
+            calls.append(query)
+    times = in_turn(calls, repeats)
+    alone, batch = times[::2], times[1::2]
+    print(f"backbones, one query at k=4 and {BATCH} at once, {repeats} in turn")
+    for (name, precision), one, many in zip(BACKBONES, alone, batch, strict=True):
+        print(
+            f"{name:5}{precision:9} {1e3 * statistics.median(one):7.2f} ms   "
+            f"{pair_ratio(alone[0], one):5.2f} of tiny   "
+            f"batch {1e3 * statistics.median(many) / BATCH:7.2f} ms an image, "
+            f"{pair_ratio(one, many) / BATCH:.2f} of one alone"
+        )
+    print()
+
+
+def in_turn(calls: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
+    """Seconds of each call, alternating so that a busy machine disturbs all alike."""
+    times: list[list[float]] = [[] for _ in calls]
     with torch.inference_mode():
-        for repeat in range(repeats + 10):
-            for call, kept in zip((first, second), times, strict=True):
+        for repeat in range(WARM + repeats):
+            for call, kept in zip(calls, times, strict=True):
                 started = time.perf_counter()
                 call()
-                if repeat >= 10:  # the first ones warm up
+                if repeat >= WARM:
                     kept.append(time.perf_counter() - started)
     return times
 

@@ -11,7 +11,7 @@ from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.duo.vit import PATCH, VisionTransformer, load_vit
 from inctrl.backbones.tiny.backbone import TinyBackbone
 from inctrl.errors import UsageError
-from inctrl.types import Features
+from inctrl.types import Features, concatenate
 
 
 class DuoBackbone(TinyBackbone):
@@ -53,18 +53,19 @@ class DuoBackbone(TinyBackbone):
         return nn.ModuleDict({"cnn": tower, "vit": self._vit}) if self._vit else tower
 
     def encode_traced(self, pixels: Tensor) -> Features:
+        # One by one on a CPU, where a batch saves no time, and in half the bits: kernels round by
+        # the size of a batch, and a score must not know of the others.
+        alone = self.device.type == "cpu" or self.precision != "float32"
+        parts = pixels.split(1) if alone else [pixels]
+        return concatenate([self._together(part) for part in parts])
+
+    def _together(self, pixels: Tensor) -> Features:
         features = super().encode_traced(pixels)
         found = dict(zip(self._strides, features.patches, strict=True))
-        found |= zip(self._taps, self._blocks(pixels.to(self.device)), strict=True)
+        if self._vit is not None:
+            blocks = self._vit(pixels.to(self.device), list(self._taps.values()))
+            found |= zip(self._taps, blocks, strict=True)
         return Features(tuple(found[layer] for layer in self.layers), features.image)
-
-    def _blocks(self, pixels: Tensor) -> list[Tensor]:
-        if self._vit is None:
-            return []
-        # One by one in half the bits: kernels for them may round by the size of a batch.
-        parts = [pixels] if self.precision == "float32" else pixels.split(1)
-        found = [self._vit(part, list(self._taps.values())) for part in parts]
-        return [torch.cat(maps) for maps in zip(*found, strict=True)]
 
     def segments(self) -> tuple[nn.Module, ...]:
         if self._taps:
