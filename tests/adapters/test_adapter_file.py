@@ -63,6 +63,7 @@ def test_another_backbone_is_refused(saved: Path) -> None:
     ("differs", "words"),
     [
         ({"image_size": 48}, "belongs to backbone 'fake' with image size 48, not 32; load it so"),
+        ({"precision": "bfloat16"}, "belongs to backbone 'fake' with precision bfloat16, not f"),
         ({"layers": ["fine"]}, "belongs to backbone 'fake' with layers fine, not fine,coarse;"),
         ({"backbone": "other"}, "belongs to backbone 'other' with .* not to 'fake'; load that"),
         ({}, "backbone 'fake', and these are other weights under the same name"),

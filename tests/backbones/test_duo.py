@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from inctrl.adapters.file import AdapterConfig, save
+from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.backbones import load_backbone, precision
 from inctrl.backbones.duo import KNOWN, LAYERS, WEIGHTS
 from inctrl.backbones.duo.backbone import DuoBackbone
@@ -215,3 +217,25 @@ def test_a_saved_context_brings_its_precision(tmp_path: Path) -> None:
     assert again.inspector.backbone.precision == "bfloat16"
     with pytest.raises(ContextMismatch, match="with precision bfloat16, not float32"):
         load_context(Inspector.load("duo", precision="float32", **how), tmp_path / "made")
+
+
+def test_an_adapter_brings_the_precision_it_was_trained_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "native_bfloat16", lambda: None)
+    trained = loaded(layers=["block1"], precision="bfloat16")
+    config = AdapterConfig(
+        kind="inctrl",
+        backbone="duo",
+        fingerprint=trained.fingerprint,
+        image_size=SIZE,
+        layers=trained.layers,
+        precision=trained.precision,
+        shape={"embed": 259, "positions": 64},
+        text=False,
+    )
+    save(tmp_path / "mine", config, InCTRLFusion(259, 64), "# mine\n")
+    chosen = Inspector.load(adapter=str(tmp_path / "mine"), cache="off")
+    assert chosen.identity.precision == "bfloat16"
+    with pytest.raises(ContextMismatch, match="with precision bfloat16, not float32; load it so"):
+        Inspector.load(adapter=str(tmp_path / "mine"), precision="float32", cache="off")

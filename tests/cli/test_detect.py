@@ -147,6 +147,7 @@ def test_what_is_set_for_all_runs_yields_to_what_a_context_records(
     config = tmp_path / "inctrl.toml"
     config.write_text('alpha = 0.4\nimage-size = 96\nbackbone = "pixels"\n')
     monkeypatch.setenv("INCTRL_FIT", "crop")
+    monkeypatch.setenv("INCTRL_PRECISION", "bfloat16")  # which none of these backbones has
     command = ["detect", HOLE, "--context", context, "--config", str(config), "--out"]
     assert run([*command, str(tmp_path / "a")]) == 0
     scored = scores(tmp_path / "a")

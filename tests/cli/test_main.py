@@ -10,6 +10,7 @@ import pytest
 from labelled import write_set
 
 from inctrl import __version__
+from inctrl.backbones.precision import native_bfloat16
 from inctrl.cli.main import build_parser, main, run
 from inctrl.cli.options import apply_settings
 from inctrl.errors import UsageError
@@ -217,10 +218,13 @@ def test_flag_beats_environment_beats_file(tmp_path: Path, monkeypatch: pytest.M
     config = tmp_path / "inctrl.toml"
     config.write_text("alpha = 0.2\nbatch = 3\nimage-size = 96\n")
     monkeypatch.setenv("INCTRL_BATCH", "4")
+    monkeypatch.setenv("INCTRL_PRECISION", "float32")
     argv = ["detect", "q.png", "--normal", "n", "--config", str(config)]
     args = settings(argv)
     assert (args.alpha, args.batch, args.image_size) == (0.2, 4, 96)
     assert settings([*argv, "--batch", "5"]).batch == 5
+    assert args.precision == "float32"
+    assert settings([*argv, "--precision", "auto"]).precision == "auto"
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
@@ -246,11 +250,14 @@ def test_doctor_runs_the_main_job_and_dials_nobody(capsys: pytest.CaptureFixture
     assert "0 outbound connections attempted" in text
     assert "scored 2 images against 3" in text
     assert "torch" in text
+    assert "bfloat16" in text if native_bfloat16() else "neither AMX nor" in text
 
 
 def test_backbones_lists_what_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backbones"]) == 0
-    assert "tiny (embedded)" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "tiny (embedded)" in text
+    assert "duo (embedded)" in text
 
 
 def test_doctor_names_the_cache_that_is_used(

@@ -61,9 +61,9 @@ def test_a_saved_context_is_refused_where_the_sentences_differ(tmp_path: Path) -
 
 
 def without_hash(folder: Path) -> Path:
-    """A context as it was written before sentences were hashed."""
+    """A context as it was written before sentences were hashed and precisions told apart."""
     index = json.loads((folder / "context.json").read_text())
-    del index["card"]["text_sha256"]
+    del index["card"]["text_sha256"], index["card"]["precision"]
     (folder / "context.json").write_text(json.dumps(index))
     return folder
 
@@ -86,6 +86,9 @@ def test_an_old_context_without_text_is_taken(tmp_path: Path) -> None:
     blind = Inspector(FakeBackbone(), build_detector("incontext"))
     save_context(blind.fit(SHOTS), tmp_path / "c")
     load_context(blind, without_hash(tmp_path / "c"))
+    blind.backbone.fingerprint = "fake-2"
+    with pytest.raises(ContextMismatch, match="with other weights under the same name"):
+        load_context(blind, tmp_path / "c")
 
 
 def test_one_identity_is_in_the_card_the_reply_and_the_contender() -> None:
@@ -125,6 +128,7 @@ def identity(**other: Any) -> dict[str, Any]:
         ({"detector": "spade", "options": {"k": 1}, "layers": ("x",)}, "by incontext, not spade"),
         ({"fingerprint": "f"}, "with other weights under the same name 'fake'"),
         ({"fingerprint": "f", "image_size": 64}, "with image size 32, not 64"),
+        ({"fingerprint": "f", "precision": "bfloat16"}, "with precision float32, not bfloat16"),
         ({"fingerprint": "f", "layers": ("fine",)}, "with layers fine,coarse, not fine"),
         ({"fingerprint": "f", "backbone": "b", "image_size": 64}, "with backbone 'fake', not 'b'"),
         ({"backbone": "alias"}, ""),

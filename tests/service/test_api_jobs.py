@@ -122,9 +122,9 @@ def test_a_job_is_told_all_that_the_service_was(tmp_path: Path) -> None:
         told = service.bench.settings.of_jobs
     assert told["INCTRL_CACHE"] == "off"  # no feature of a query outlasts it
     assert "INCTRL_CACHE" not in Settings().of_jobs
-    assert Settings(image_size=64, device="cpu").of_jobs == {
+    assert Settings(image_size=64, precision="float32", device="cpu").of_jobs == {
         "INCTRL_BACKBONE": "tiny", "INCTRL_DEVICE": "cpu", "INCTRL_IMAGE_SIZE": "64",
-        "INCTRL_FIT": "",
+        "INCTRL_FIT": "", "INCTRL_PRECISION": "float32",
     }  # fmt: skip
 
 
