@@ -9,6 +9,7 @@ from typing import Any
 
 from inctrl.cli.options import add_command
 from inctrl.cli.output import say
+from inctrl.resources import DEFAULT_BACKBONE
 from inctrl.version import __version__
 
 PACKAGES = (
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     for name, value in rows:
         say(f"{name:16}{value}\n")
     seconds, attempts = self_test()
-    say(f"{'self-test':16}scored 2 images against 3 in {seconds:.1f} s with 'tiny'\n")
+    tested = f"scored 2 images against 3 in {seconds:.1f} s with {DEFAULT_BACKBONE!r}"
+    say(f"{'self-test':16}{tested}\n")
     where = f": {', '.join(attempts)}" if attempts else ""
     say(f"{'network':16}{len(attempts)} outbound connections attempted{where}\n")
     return 0
@@ -78,7 +80,7 @@ def self_test() -> tuple[float, list[str]]:
     started = time.perf_counter()
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(5)]
-    fitted = Inspector.load("tiny", cache="off", device="cpu").fit(images[:3])
+    fitted = Inspector.load(DEFAULT_BACKBONE, cache="off", device="cpu").fit(images[:3])
     fitted.inspect(images[3:])
     return time.perf_counter() - started, dialled
 

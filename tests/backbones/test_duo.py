@@ -21,7 +21,7 @@ from inctrl.inspection.saved import arguments, load_context, save_context
 from inctrl.types import Item
 
 SIZE = 112
-CHECKSUM = ((-0.002096, 0.088297), (0.002545, 0.147157))
+CHECKSUM = ((-0.033536, 1.412752), (0.040720, 2.354512))
 """Mean and standard deviation of blocks 6 and 8 on `pixels()`, in float32."""
 
 
@@ -135,7 +135,14 @@ def test_features_are_those_of_the_shipped_weights() -> None:
     """Of a fixed pattern, on any machine but for rounding."""
     features = loaded(precision="float32").encode_images(pixels())
     seen = [(float(p.mean()), float(p.std())) for p in features.patches[:2]]
-    assert seen == [pytest.approx(pair, abs=2e-5) for pair in CHECKSUM]
+    assert seen == [pytest.approx(pair, abs=3e-4) for pair in CHECKSUM]
+
+
+def test_patches_of_both_towers_are_about_as_long() -> None:
+    """So that a distance over several layers hears them all."""
+    features = loaded(precision="float32").encode_images(pixels())
+    lengths = [float(patches.norm(dim=-1).mean()) for patches in features.patches]
+    assert max(lengths) < 3 * min(lengths)
 
 
 def test_a_score_does_not_depend_on_the_batch(backbone: DuoBackbone) -> None:

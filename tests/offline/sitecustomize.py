@@ -1,4 +1,8 @@
-"""Refuses every connection that leaves this machine, and notes it in a file.
+"""What holds for every process of the tests: none leaves this machine, and `tiny` is the default.
+
+Every connection that leaves this machine is refused, and noted in a file. Where no backbone is
+named it is `tiny`, whatever users get: the tests are of all else, and it takes a fraction of the
+time.
 
 Python imports this module at start where its folder is on PYTHONPATH, which the conftest sees to:
 the watch therefore holds for every child process of the tests too. The decoders of the service
@@ -6,6 +10,7 @@ alone are not watched, for they are given nothing of the environment; they need 
 have no descriptor left with which a socket could be opened (`RLIMIT_NOFILE` 0 in `decoder.py`).
 """
 
+import contextlib
 import ipaddress
 import os
 import platform
@@ -58,3 +63,7 @@ def is_local(host: Any) -> bool:
 
 if os.environ.get(NOTES):
     sys.addaudithook(watch)
+with contextlib.suppress(ImportError):  # some child processes know nothing of the package
+    from inctrl import resources
+
+    resources.DEFAULT_BACKBONE = "tiny"

@@ -13,6 +13,12 @@ from inctrl.backbones.tiny.backbone import TinyBackbone
 from inctrl.errors import UsageError
 from inctrl.types import Features, concatenate
 
+GAIN = 16.0
+"""Makes patches of the transformer, 1 to 3 long, about as long as the 40 to 55 of the strides.
+
+Detectors that compare layers side by side by their distance would else not see the blocks.
+"""
+
 
 class DuoBackbone(TinyBackbone):
     """`tiny` in all but the layers: image token, windows and sentences are its own.
@@ -64,7 +70,7 @@ class DuoBackbone(TinyBackbone):
         found = dict(zip(self._strides, features.patches, strict=True))
         if self._vit is not None:
             blocks = self._vit(pixels.to(self.device), list(self._taps.values()))
-            found |= zip(self._taps, blocks, strict=True)
+            found |= zip(self._taps, (GAIN * maps for maps in blocks), strict=True)
         return Features(tuple(found[layer] for layer in self.layers), features.image)
 
     def segments(self) -> tuple[nn.Module, ...]:
