@@ -2,8 +2,10 @@
 
 Per layer every position is L2-normalised; its residual is half the cosine distance to the
 nearest position of all shots (InCTRL's patch residual, CVPR 2024, eq. 1); the layers' maps are
-averaged on the finest grid; the score is the mean of the worst 3 % of positions. Positions are
-not pooled over neighbourhoods: that costs 2 to 3 points on average (docs/accuracy.md).
+averaged on the finest grid. The score is the mean of the worst 3 % of positions, of a mean in which
+the layers of one grid share a vote: the blocks of `duo` show defects more finely than they tell
+images apart (docs/accuracy.md). Positions are not pooled over neighbourhoods: that costs 2 to 3
+points on average.
 
 Where the backbone has text, the sentences' probability that an image is anomalous (section 3.3)
 moves the score by a tenth at the most, and by less the less the shots bear it out.
@@ -17,7 +19,7 @@ from torch import Tensor
 from inctrl.detectors.options import refuse_outside
 from inctrl.errors import UsageError
 from inctrl.files.tensors import pack_layers, unpack_layers
-from inctrl.maths.grids import mean_map, top_mean
+from inctrl.maths.grids import mean_map, top_mean, voted_map
 from inctrl.maths.neighbours import nearest_patch, unit
 from inctrl.maths.residuals import patch_residuals
 from inctrl.maths.similarity import anomalous_probability, informed, trust
@@ -104,8 +106,7 @@ class InContext:
         options = self._options
         layers = [(unit(q), s) for q, s in zip(queries.patches, context.patches, strict=True)]
         maps = [self._residual_map(query, shots) for query, shots in layers]
-        anomaly_map = mean_map(maps)
-        score = top_mean(anomaly_map.flatten(1), options.top_share)
+        score = top_mean(voted_map(maps).flatten(1), options.top_share)
         if options.image_weight:
             score = score + options.image_weight * patch_residuals(
                 unit(queries.image)[:, None], context.tokens
@@ -116,7 +117,7 @@ class InContext:
             text = context.text
             said = anomalous_probability(queries.image, text.prototypes, TEMPERATURE)
             score = informed(score, said, text.shots, text.weight)
-        return Prediction(score=score, anomaly_map=anomaly_map)
+        return Prediction(score=score, anomaly_map=mean_map(maps))
 
     def nearest(self, query: Features, context: InContextContext, cell: tuple[int, int]) -> Match:
         """By the finest layer, whose cells are the map's."""
@@ -157,7 +158,7 @@ class InContext:
                 mine = self._placed(shots[shot : shot + 1], query=True).flatten(1, 2)
                 theirs = self._placed(query, query=False).flatten(1, 2)
                 maps.append(patch_residuals(mine, theirs).unflatten(1, query.shape[1:3]))
-            per_shot.append(top_mean(mean_map(maps).flatten(1), self._options.top_share))
+            per_shot.append(top_mean(voted_map(maps).flatten(1), self._options.top_share))
         return torch.stack(per_shot).amin(dim=0)
 
     def _placed(self, patches: Tensor, *, query: bool) -> Tensor:

@@ -25,6 +25,20 @@ def mean_map(maps: Sequence[Tensor]) -> Tensor:
     return on_one_grid(maps).mean(dim=1)
 
 
+def voted_map(maps: Sequence[Tensor]) -> Tensor:
+    """`mean_map`, but maps of one grid share a vote.
+
+    Neighbouring blocks of a transformer say nearly the same: beside another tower their number
+    must not count.
+    """
+    grids = [m.shape[-2:] for m in maps]
+    counts = [grids.count(grid) for grid in grids]
+    if len(set(counts)) == 1:
+        return mean_map(maps)
+    votes = 1 / torch.tensor(counts, dtype=maps[0].dtype, device=maps[0].device)
+    return torch.einsum("blhw,l->bhw", on_one_grid(maps), votes / votes.sum())
+
+
 def repeat_concat(layers: Sequence[Tensor]) -> Tensor:
     """Layers b h w d of falling resolution -> b h w d1+d2+..., on the grid of the first one.
 
