@@ -49,11 +49,11 @@ def _contender(contender: Contender) -> tuple[tuple[str, str], ...]:
     if contender.adapter_sha256:
         adapter += f", sha256 {printable(contender.adapter_sha256)}"
     layers = ", ".join(contender.layers)
-    seen = (contender.backbone, f"{contender.image_size} px", contender.precision)
+    tower = (contender.backbone, f"{contender.image_size} px", contender.precision)
     return (
         ("Detector", printable(contender.detector)),
         ("Options", printable(options) or "none"),
-        ("Backbone", printable(", ".join(seen))),
+        ("Backbone", printable(", ".join(tower))),
         ("Layers", printable(layers)),
         ("Backbone fingerprint", printable(contender.fingerprint)),
         ("Adapter", adapter),
