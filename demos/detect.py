@@ -11,7 +11,7 @@ IMAGES = Path(__file__).parent / "images" / "brick"
 
 
 def main() -> None:
-    fitted = inctrl.Inspector.load("tiny").fit(sorted((IMAGES / "normal").glob("*.png")))
+    fitted = inctrl.Inspector.load().fit(sorted((IMAGES / "normal").glob("*.png")))
     for result in fitted.inspect(sorted((IMAGES / "query").glob("*.png"))):
         places = [f"({r.box.left}, {r.box.top})" for r in result.regions]
         print(f"{result.verdict:10} {result.score:.3f}  {Path(result.name).name:12}", *places)

@@ -1,7 +1,7 @@
 """Few-shot visual anomaly detection: k normal images in, score, verdict and heat map out.
 
 import inctrl
-fitted = inctrl.Inspector.load("tiny").fit(["ok1.png", "ok2.png"])
+fitted = inctrl.Inspector.load().fit(["ok1.png", "ok2.png"])
 for result in fitted.inspect(["query.png"]):
     print(result.verdict, result.score)
 """

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-DEFAULT_BACKBONE = "tiny"
+DEFAULT_BACKBONE = "duo"
 """The backbone where none is named."""
 _PACKAGE = Path(__file__).resolve().parent
 

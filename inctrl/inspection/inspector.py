@@ -1,6 +1,6 @@
 """The one path: images -> features -> residuals -> score -> verdict.
 
-    inspector = Inspector.load("tiny")            # weights
+    inspector = Inspector.load()                  # weights
     fitted = inspector.fit(normal_images)         # a product: context and calibration
     for result in fitted.inspect(query_images):   # answers
         print(result.name, result.verdict, result.score)

@@ -1,6 +1,6 @@
 """The normal sets of a store, prepared by an inspector: each version once, and then reused.
 
-registered = Registered(open_store(None), Inspector.load("tiny"))
+registered = Registered(open_store(None), Inspector.load())
 fitted = registered.fitted("bottle-cap")        # its latest version, or "bottle-cap@2"
 """
 
