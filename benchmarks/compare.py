@@ -1,13 +1,14 @@
 """Every detector on the same sets, shots and features: the tables of docs/comparison.md.
 
-    python -m benchmarks.compare DATA [--seeds 3] [--results DIR] [--write]
+    python -m benchmarks.compare DATA [--backbone duo] [--seeds 3] [--results DIR]
+        [--only ROW ...] [--write]
 
-All see the layers that `tiny` gives by default, at its size, the whole image; shots of a seed are
-the same for all. Detectors with trained adapters (coop, regad) are trained once for each set on the
-other sets, with the defaults of `inctrl train` but for EPOCHS of regad, so that none has seen a set
-on which it is measured. Each cell is an `inctrl evaluate` in a folder of --results, from which a
-second run goes on; --write puts the tables into docs/comparison.md, the figures into
-docs/comparison.json.
+All see the layers that the backbone gives by default, at its size, the whole image (regad: the
+convolutional tower of `duo` alone); shots of a seed are the same for all. Detectors with trained
+adapters (coop, regad) are trained once for each set on the other sets, with the defaults of `inctrl
+train` but for EPOCHS of regad, so that none has seen a set on which it is measured. Each cell is an
+`inctrl evaluate` in a folder of --results, from which a second run goes on; --write puts the tables
+into docs/comparison.md, the figures into docs/comparison.json.
 """
 
 import argparse
@@ -26,11 +27,14 @@ from benchmarks.machine import describe
 from inctrl.cli.main import run as inctrl
 from inctrl.data.categories import Category
 from inctrl.data.sources import read_data
+from inctrl.resources import DEFAULT_BACKBONE
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = (1, 2, 4, 8)
 LIGHT = ("textile_sim", "mnist_3", "mnist_7")
 """A simulated texture and two digits decide the plain mean; the second mean goes without."""
+CACHE = "16"
+"""GB: the features of all sets stay from one row to the next."""
 EPOCHS = 16
 """Of regad: training runs through the tower forwards and backwards, a third of the default here."""
 
@@ -70,9 +74,9 @@ def main() -> None:
     for contender in wanted:
         found[contender.name] = {d.name: cell(contender, d, args) for d in sets}
     table = summary(found, [data.name for data in sets])
-    print(f"\n{heading(args.seeds)}\n\n{table}")
+    print(f"\n{heading(args)}\n\n{table}")
     if args.write:
-        write(found, table, args.seeds)
+        write(found, table, args)
 
 
 def parse() -> argparse.Namespace:
@@ -80,6 +84,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of sets in the layout of MVTec AD")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=Path("runs", "compare"))
     parser.add_argument("--only", nargs="+", metavar="ROW")
@@ -89,7 +94,9 @@ def parse() -> argparse.Namespace:
 
 def cell(contender: Contender, data: Category, args: argparse.Namespace) -> dict[str, Any]:
     """AUROCs of one detector on one set, seeds x shots in per cent; a finished one is kept."""
-    out: Path = args.results / re.sub(r"\W+", "-", f"{contender.name} {data.name} {args.seeds}")
+    out: Path = args.results / re.sub(
+        r"\W+", "-", f"{contender.name} {data.name} {args.backbone} {args.seeds}"
+    )
     if contender.trained:
         who = ["--adapter", trained(contender, data, args)]
     else:
@@ -97,6 +104,7 @@ def cell(contender: Contender, data: Category, args: argparse.Namespace) -> dict
         who = ["--detector", f"{contender.detector}:{options}" if options else contender.detector]
     command = ["evaluate", "--data", str(args.data), "--only", data.name, *who, "--out", str(out)]
     command += ["--seeds", str(args.seeds), "--shots", *map(str, SHOTS), "--quiet"]
+    command += ["--backbone", args.backbone, "--cache-size", CACHE]
     with contextlib.redirect_stdout(io.StringIO()):
         code = inctrl(command)
     if code:
@@ -119,10 +127,11 @@ def figures(found: dict[str, Any], metric: str, seeds: int) -> list[list[float]]
 
 def trained(contender: Contender, data: Category, args: argparse.Namespace) -> str:
     """The adapter trained on all sets but this one."""
-    folder = args.results / "adapters" / f"{contender.detector}-without-{data.name}"
+    folder = args.results / "adapters" / f"{contender.detector}-{args.backbone}-without-{data.name}"
     if not folder.is_dir():
         folder.parent.mkdir(exist_ok=True)
         command = ["train", *contender.trained, "--data", str(args.data), "--exclude", data.name]
+        command += ["--backbone", args.backbone]
         with contextlib.redirect_stdout(io.StringIO()):
             code = inctrl([*command, "--out", str(folder), "--quiet"])
         if code:
@@ -130,8 +139,8 @@ def trained(contender: Contender, data: Category, args: argparse.Namespace) -> s
     return str(folder)
 
 
-def heading(seeds: int) -> str:
-    return f"{describe()}; tiny, seeds 0-{seeds - 1}, AUROC in per cent"
+def heading(args: argparse.Namespace) -> str:
+    return f"{describe()}; {args.backbone}, seeds 0-{args.seeds - 1}, AUROC in per cent"
 
 
 def summary(found: dict[str, dict[str, Any]], sets: list[str]) -> str:
@@ -180,20 +189,20 @@ def spread(values: NDArray[np.float64]) -> str:
     return f"{values.mean():.1f}±{values.std(ddof=1) if len(values) > 1 else 0:.1f}"
 
 
-def write(found: dict[str, dict[str, Any]], table: str, seeds: int) -> None:
+def write(found: dict[str, dict[str, Any]], table: str, args: argparse.Namespace) -> None:
     """docs/comparison.md and docs/comparison.json."""
     sets = list(next(iter(found.values())))
     light = [name for name in sets if name not in LIGHT]
     parts = [
         "# All detectors on equal features\n",
         "Written by `python -m benchmarks.compare DATA --write`, which says how.",
-        f"{heading(seeds)}.\n",
+        f"{heading(args)}.\n",
         f"## Mean of {len(sets)} sets\n\n{table}\n",
         f"## Mean of {len(light)}, without {', '.join(LIGHT)}\n\n{summary(found, light)}\n",
         *(f"## {name}\n\n{per_set(found, name)}\n" for name in sets),
     ]
     (ROOT / "docs" / "comparison.md").write_text("\n".join(parts), encoding="utf-8")
-    figures = {"heading": heading(seeds), "shots": SHOTS, "auroc": found}
+    figures = {"heading": heading(args), "shots": SHOTS, "auroc": found}
     (ROOT / "docs" / "comparison.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
