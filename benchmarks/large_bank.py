@@ -1,4 +1,4 @@
-"""What a bank of very many shots takes: memory to prepare and calibrate it, memory and time a query.
+"""What a bank of very many shots takes: memory to prepare and calibrate it, time of a query.
 
     python -m benchmarks.large_bank [--shots 512] [--backbone NAME | --grids 20x20x384,18x18x112]
 
