@@ -72,6 +72,6 @@ class Preprocessing:
 
     def tensor(self, picture: PIL.Image.Image) -> Tensor:
         """S x S RGB -> 3 S S float32, scaled and normalised."""
-        pixels = torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1) / 255
+        pixels = torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1)
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        return (pixels - mean[:, None, None]) / std[:, None, None]
+        return pixels.div_(255).sub_(mean[:, None, None]).div_(std[:, None, None])

@@ -173,6 +173,19 @@ class TakesLoose(Protocol):
 
 
 @runtime_checkable
+class LeavesOut(Protocol[C]):
+    """A detector whose context is the shots' patches at unit length, each by itself.
+
+    It takes patches that have it already (Features.unit) as they are, so that a large bank is held
+    once: by the shots, the context, and what leaves some of them out.
+    """
+
+    def without(self, context: C, shots: range) -> C:
+        """What `prepare` gives for all other shots, to be scored with; no patch is copied."""
+        ...
+
+
+@runtime_checkable
 class TakesContext(Protocol):
     """A backbone that can embed prompts with learned vectors in place of words."""
 

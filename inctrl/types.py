@@ -30,12 +30,14 @@ class Features:
               be if only the window were seen; only from backbones that were asked for them
     versions  one tensor b v h w d for each layer: the patches of v altered versions of each image;
               only in shots of a detector that asks for them
+    unit      whether patches have unit length already
     """
 
     patches: tuple[Tensor, ...]
     image: Tensor
     windows: tuple[Tensor, ...] = ()
     versions: tuple[Tensor, ...] = ()
+    unit: bool = False
 
     def __len__(self) -> int:
         return self.image.shape[0]
@@ -46,6 +48,7 @@ class Features:
             self.image[rows],
             tuple(w[rows] for w in self.windows),
             tuple(v[rows] for v in self.versions),
+            self.unit,
         )
 
     def cpu(self) -> "Features":
@@ -55,6 +58,7 @@ class Features:
             self.image.cpu(),
             tuple(w.cpu() for w in self.windows),
             tuple(v.cpu() for v in self.versions),
+            self.unit,
         )
 
 
@@ -65,6 +69,7 @@ def concatenate(parts: Sequence[Features]) -> Features:
         torch.cat([part.image for part in parts]),
         tuple(map(torch.cat, zip(*(part.windows for part in parts), strict=True))),
         tuple(map(torch.cat, zip(*(part.versions for part in parts), strict=True))),
+        parts[0].unit,
     )
 
 

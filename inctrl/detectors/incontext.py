@@ -11,7 +11,7 @@ Where the backbone has text, the sentences' probability that an image is anomalo
 moves the score by a tenth at the most, and by less the less the shots bear it out.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -70,11 +70,13 @@ class InContextContext:
     """The shots' patches, one k h w d a layer, and image tokens k e; all of unit length.
 
     text   None where the backbone has no text or the prior is off
+    gone   rows of `patches` that are not compared with; tokens and text know nothing of them
     """
 
     patches: tuple[Tensor, ...]
     tokens: Tensor
     text: TextPrior | None = None
+    gone: range = range(0)
 
 
 class InContext:
@@ -101,23 +103,26 @@ class InContext:
 
     def prepare(self, references: Features, item: Item) -> InContextContext:
         tokens = unit(references.image)
-        text = None
-        if item.prototypes is not None and self.uses_text:
-            shots = anomalous_probability(tokens, item.prototypes, TEMPERATURE)
-            text = TextPrior(item.prototypes, shots, self._options.text_weight * trust(shots))
-        return InContextContext(tuple(map(unit, references.patches)), tokens, text)
+        text = self._prior(tokens, item.prototypes) if self.uses_text else None
+        return InContextContext(_directions(references), tokens, text)
+
+    def without(self, context: InContextContext, shots: range) -> InContextContext:
+        """The context of all other shots; it shares the patches."""
+        tokens = torch.cat([context.tokens[: shots.start], context.tokens[shots.stop :]])
+        text = context.text and self._prior(tokens, context.text.prototypes)
+        return replace(context, tokens=tokens, text=text, gone=shots)
 
     def score(self, queries: Features, context: InContextContext) -> Prediction:
         options = self._options
-        layers = [(unit(q), s) for q, s in zip(queries.patches, context.patches, strict=True)]
-        maps = [self._residual_map(query, shots) for query, shots in layers]
+        layers = list(zip(_directions(queries), context.patches, strict=True))
+        maps = [self._residual_map(query, shots, context.gone) for query, shots in layers]
         score = top_mean(voted_map(maps).flatten(1), options.top_share)
         if options.image_weight:
             score = score + options.image_weight * patch_residuals(
                 unit(queries.image)[:, None], context.tokens
             ).squeeze(1)
         if options.reverse_weight:
-            score = score + options.reverse_weight * self._reverse_score(layers)
+            score = score + options.reverse_weight * self._reverse_score(layers, context.gone)
         if context.text is not None:
             text = context.text
             said = anomalous_probability(queries.image, text.prototypes, TEMPERATURE)
@@ -148,16 +153,24 @@ class InContext:
             text = TextPrior(tensors["prototypes"], tensors["said"], tensors["weight"])
         return InContextContext(unpack_layers(tensors), tensors["tokens"], text)
 
-    def _residual_map(self, query: Tensor, shots: Tensor) -> Tensor:
-        """query b h w d, shots k h w d -> b h w."""
-        memory = self._placed(shots, query=False).flatten(0, 2)
-        residuals = patch_residuals(self._placed(query, query=True).flatten(1, 2), memory)
-        return residuals.reshape(query.shape[:3])
+    def _prior(self, tokens: Tensor, prototypes: Tensor | None) -> TextPrior | None:
+        if prototypes is None:
+            return None
+        shots = anomalous_probability(tokens, prototypes, TEMPERATURE)
+        return TextPrior(prototypes, shots, self._options.text_weight * trust(shots))
 
-    def _reverse_score(self, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def _residual_map(self, query: Tensor, shots: Tensor, gone: range) -> Tensor:
+        """query b h w d, shots k h w d -> b h w."""
+        placed = self._placed(query, query=True).flatten(1, 2)
+        memory = self._placed(shots, query=False)
+        runs = (memory[: gone.start], memory[gone.stop :]) if gone else (memory,)
+        residuals = [patch_residuals(placed, run.flatten(0, 2)) for run in runs if len(run)]
+        return torch.stack(residuals).amin(dim=0).reshape(query.shape[:3])
+
+    def _reverse_score(self, layers: list[tuple[Tensor, Tensor]], gone: range) -> Tensor:
         """b: the least, over the shots, of how much of a shot has no match in the query."""
         per_shot: list[Tensor] = []
-        for shot in range(layers[0][1].shape[0]):
+        for shot in (i for i in range(len(layers[0][1])) if i not in gone):
             maps = []
             for query, shots in layers:
                 mine = self._placed(shots[shot : shot + 1], query=True).flatten(1, 2)
@@ -185,3 +198,7 @@ class InContext:
         else:
             extra = torch.cat([place, one.to(place), -weight * square], dim=-1)
         return torch.cat([patches, extra.expand(*patches.shape[:-1], 4)], dim=-1)
+
+
+def _directions(features: Features) -> tuple[Tensor, ...]:
+    return features.patches if features.unit else tuple(map(unit, features.patches))

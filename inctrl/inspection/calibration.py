@@ -20,11 +20,13 @@ compared with, and no shot is given up for them.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from inctrl.inspection.gathered import joined
 from inctrl.inspection.seen import Seen, highest, score_rows
 from inctrl.maths.grids import top_mean
 from inctrl.maths.limits import (
@@ -36,7 +38,7 @@ from inctrl.maths.limits import (
     rank_limit,
     rank_p_value,
 )
-from inctrl.protocols import Detector, WorksAlone
+from inctrl.protocols import Detector, LeavesOut, WorksAlone
 from inctrl.types import Features, Item, Verdict, concatenate
 
 Method = Literal["rank", "prediction", "views", "none"]
@@ -207,8 +209,8 @@ def calibrate(
     tops: list[float] = []
     lows: list[float] = []
     peaks: list[float] = []
-    for bank, queries, counts in _left_out(shots, views):
-        found, rows = score_rows(detector, queries, detector.prepare(bank, item), counts)
+    for context, queries, counts in _left_out(detector, shots, item, views):
+        found, rows = score_rows(detector, queries, context, counts)
         maps = rows.anomaly_map.flatten(1)
         scores += found.tolist()
         tops += highest(top_mean(maps, MAP_SHARE), counts).tolist()
@@ -228,15 +230,40 @@ def calibrate(
 
 
 def _left_out(
-    shots: Sequence[Seen], views: Callable[[], tuple[Features, Sequence[int]]]
-) -> Iterator[tuple[Features, Features, Sequence[int]]]:
-    """(bank, normal images that are not in it, their tiles), one at a time: banks may be large."""
+    detector: Detector[Any],
+    shots: Sequence[Seen],
+    item: Item,
+    views: Callable[[], tuple[Features, Sequence[int]]],
+) -> Iterator[tuple[Any, Features, Sequence[int]]]:
+    """(context, normal images that are not in it, their tiles), one at a time: for size."""
     if len(shots) == 1:
-        yield shots[0].bank, *views()
+        yield detector.prepare(shots[0].bank, item), *views()
         return
-    for i in _chosen(len(shots)):
+    contexts = _without_copies if isinstance(detector, LeavesOut) else _anew
+    if any(shot.kept is not None for shot in shots):
+        contexts = _anew  # patches that came loose are no rows of shots any more
+    chosen = _chosen(len(shots))
+    for i, context in zip(chosen, contexts(detector, shots, item, chosen), strict=True):
+        yield context, shots[i].query, [len(shots[i].query)]
+
+
+def _anew(
+    detector: Detector[Any], shots: Sequence[Seen], item: Item, chosen: Sequence[int]
+) -> Iterator[Any]:
+    """The contexts without each of the chosen shots."""
+    for i in chosen:
         bank = concatenate([shot.bank for j, shot in enumerate(shots) if j != i])
-        yield bank, shots[i].query, [len(shots[i].query)]
+        yield detector.prepare(bank, item)
+
+
+def _without_copies(
+    detector: Any, shots: Sequence[Seen], item: Item, chosen: Sequence[int]
+) -> Iterator[Any]:
+    """The same, of one that holds all of them."""
+    ends = list(accumulate(len(shot.bank) for shot in shots))
+    context = detector.prepare(joined([shot.bank for shot in shots]), item)
+    for i in chosen:
+        yield detector.without(context, range(ends[i] - len(shots[i].bank), ends[i]))
 
 
 def _chosen(k: int) -> list[int]:

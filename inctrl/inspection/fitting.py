@@ -8,6 +8,7 @@ from inctrl.detectors import detector_entry
 from inctrl.images import Image
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
+from inctrl.inspection.gathered import joined
 from inctrl.inspection.inputs import NO_FEATURES, Shots, small_views
 from inctrl.inspection.likeness import kind_of, unlike_shots
 from inctrl.inspection.orientation import hints
@@ -15,7 +16,7 @@ from inctrl.inspection.photographs import copies_told, photographs
 from inctrl.inspection.seen import Origins, Seen, refuse_views, see, settled, tiles
 from inctrl.maths.tiles import Tiling
 from inctrl.protocols import TakesLoose
-from inctrl.types import Features, Item, concatenate
+from inctrl.types import Features, Item
 from inctrl.views import AS_THEY_ARE, Views
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def seeing(inspector: "Inspector", views: Views) -> Callable[[Image], Seen]:
 def fit_features(inspector: "Inspector", shots: Shots, item: Item, views: Views) -> FittedInspector:
     """The context of shots that are seen so, calibrated on them alone."""
     seen = settled(shots.seen, shots.images)
-    bank = concatenate([shot.bank for shot in seen]) if seen else NO_FEATURES
+    bank = joined([shot.bank for shot in seen]) if seen else NO_FEATURES
     context = inspector.detector.prepare(bank, item)
     names = [shot.name for shot in shots.images]
     groups = photographs(shots.images)

@@ -1,6 +1,6 @@
 """What users hand over: lists of images, the normal shots and the queries."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from inctrl.decoding import Source, open_image
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.frames import Frame, frames
 from inctrl.images import Image, Picture, Window, develop, shared_window
+from inctrl.inspection.gathered import Gathered
 from inctrl.inspection.seen import Seen
 from inctrl.types import Failure, Features
 
@@ -21,6 +22,8 @@ Input: TypeAlias = Source | Picture | Image
 """Anything that can be read as an image, or an image already read."""
 SHOWN = 4_000_000
 """Pixels of a shot that are kept for showing it."""
+FEW = 64
+"""Shots that are expected where nobody says how many come."""
 GAINS = (0.9, 0.95, 1.05, 1.1)
 SHIFTS = ((0.02, 0.03), (-0.03, -0.02), (0.03, -0.02), (-0.02, 0.03))
 """Down and right, in sides of the image; the uncovered border is filled by reflection."""
@@ -81,6 +84,7 @@ def open_shots(
     """
     warnings: list[str] = []
     found: dict[str, tuple[int, Image, Seen]] = {}
+    gathered = Gathered(len(normals) if isinstance(normals, Sized) else FEW)
     deep: list[tuple[int, Picture]] = []
 
     def add(position: int, image: Image) -> None:
@@ -89,7 +93,7 @@ def open_shots(
             first = found[image.sha256][1].name
             warnings.append(f"shot {image.name!r} is the same image as {first!r}: counted once")
         else:
-            found[image.sha256] = (position, image.bounded(SHOWN), see(image))
+            found[image.sha256] = (position, image.bounded(SHOWN), gathered.add(see(image)))
 
     for position, entry in enumerate(opened(normals, frame)):
         try:

@@ -35,8 +35,9 @@ from inctrl.inspection.fitting import fit_features, seeing
 from inctrl.inspection.inputs import Input, Shots, open_shots
 from inctrl.inspection.seen import Seen
 from inctrl.maths.geometry import View
+from inctrl.maths.neighbours import unit
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
-from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
+from inctrl.protocols import Backbone, ComparesVersions, Detector, LeavesOut, SeesWindows
 from inctrl.registry import unknown
 from inctrl.types import Features, Fit, Identity, Item, Options
 from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views, orientation_of, tiles_of
@@ -177,6 +178,8 @@ class Inspector:
     def encode_shots(self, images: Sequence[Image]) -> Features:
         """Features of shots, with their altered versions where the detector compares with those."""
         features = self.encode(images)
+        if isinstance(self.detector, LeavesOut):
+            return replace(features, patches=tuple(map(unit, features.patches)), unit=True)
         if not isinstance(self.detector, ComparesVersions):
             return features
         versions = [self.encode(self.detector.versions(image)).patches for image in images]

@@ -49,8 +49,11 @@ class Kind:
 def kind_of(image: Image, side: int) -> Kind:
     """The kind of an image for a backbone that sees side x side pixels."""
     height, width = image.size
-    pixels = image.rgb.reshape(-1, 3)[:: max(1, height * width // SAMPLED)]
-    tinged = float((np.ptp(pixels, axis=1) > TINGE).mean())
+    red, green, blue = image.rgb.reshape(-1, 3)[:: max(1, height * width // SAMPLED)].T
+    # A channel at a time: over an axis of three numpy takes ten times as long.
+    highest = np.maximum(np.maximum(red, green), blue)
+    lowest = np.minimum(np.minimum(red, green), blue)
+    tinged = float((highest - lowest > TINGE).mean())
     gray = image.deep or tinged <= GRAY
     return Kind(
         name=image.name,

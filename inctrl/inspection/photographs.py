@@ -1,5 +1,6 @@
 """Shots that are one photograph, saved more than once: they show nothing of how parts vary."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,13 +16,15 @@ NEIGHBOURS = 50
 
 def photographs(shots: Sequence[Image]) -> list[list[int]]:
     """The numbers of the shots by the photograph that they show, in their order."""
-    seen = [_bands(shot) for shot in shots]
     group = list(range(len(shots)))
-    for later in range(len(shots)):
-        for earlier in range(max(0, later - NEIGHBOURS), later):
+    before: deque[Bands] = deque(maxlen=NEIGHBOURS)  # each takes half a megabyte or more
+    for later, shot in enumerate(shots):
+        own = _bands(shot)
+        for earlier, other in enumerate(before, start=later - len(before)):
             first, joined = group[earlier], group[later]
-            if first != joined and same_photograph(seen[earlier], seen[later]):
+            if first != joined and same_photograph(other, own):
                 group = [min(first, joined) if g in (first, joined) else g for g in group]
+        before.append(own)
     return [[i for i, g in enumerate(group) if g == first] for first in sorted(set(group))]
 
 

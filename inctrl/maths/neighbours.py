@@ -1,11 +1,17 @@
 """Nearest neighbours by cosine similarity and by Euclidean distance, in blocks of memory rows."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 16_384
-"""Memory rows compared at a time: bounds the n x m similarity matrix whatever m is."""
+"""Memory rows up to which all are compared at once."""
+LEAST = 512
+"""Those of larger memories compared at a time at least: fewer would cost more calls than sums."""
+SIMILARITIES = 2**22
+"""Cosine similarities that a block of a larger memory has at the most, if that leaves LEAST."""
 PAIRS = 2**24
 """Distances held at a time."""
 
@@ -22,12 +28,16 @@ def nearest_similarity(query: Tensor, memory: Tensor) -> Tensor:
     memory   ... m d   unit length along d; leading axes broadcast against the query's
     returns  ... n     in [-1, 1]
     """
-    best: Tensor | None = None
-    for block in memory.split(BLOCK, dim=-2):
-        similarity = (query @ block.transpose(-1, -2)).amax(dim=-1)
-        best = similarity if best is None else torch.maximum(best, similarity)
-    if best is None:
+    count, rows = memory.shape[-2], BLOCK
+    if not count:
         raise ValueError("the memory is empty")
+    if count > BLOCK:
+        rows = min(BLOCK, max(LEAST, SIMILARITIES // max(1, query.shape[:-1].numel())))
+    # Even blocks: a last one of a few rows would be summed by another routine, in another order.
+    first, *others = memory.tensor_split(math.ceil(count / rows), dim=-2)
+    best = (query @ first.transpose(-1, -2)).amax(dim=-1)
+    for block in others:
+        best = torch.maximum(best, (query @ block.transpose(-1, -2)).amax(dim=-1))
     return best
 
 

@@ -5,7 +5,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -152,10 +152,12 @@ async def draw(
         fitted = prepared.fitted
         return scored(index, result, fitted, None, None), map_file(result, fitted, format)
 
-    found = (await answer(bench, asked, [query], ticket, drawn, keep=False)).outcomes
-    if len(found) > 1:
+    # Of all images of a file the first tells that there are more: those are not scored in vain.
+    first = replace(query, frame=1) if query.frame == "all" else query
+    [found] = (await answer(bench, asked, [first], ticket, drawn, keep=False)).outcomes
+    if query.frame == "all" and found.frame is not None:
         raise UsageError(f"{query.name!r} holds several images; say which with frame")
-    outcome = found[0].value
+    outcome = found.value
     if isinstance(outcome, Failure):
         raise UnreadableImage(outcome.error)
     return outcome

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -157,6 +157,14 @@ class Engine:
         self._sizes(len(queries))
         for query, outcome in zip(queries, outcomes, strict=True):
             query.future.set_result(outcome)
+
+
+def until(deadline: float, items: Iterable[T]) -> Iterator[T]:
+    """The items as long as there is time (time.monotonic) for one more, then Expired."""
+    for item in items:
+        if time.monotonic() > deadline:
+            raise Expired("its deadline passed before all was done; try again, or send less")
+        yield item
 
 
 def _claimed(item: Query | Call) -> bool:

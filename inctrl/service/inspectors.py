@@ -1,6 +1,6 @@
 """Detectors and prepared sets in memory. All of it is used on the engine's thread alone."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Inspectors:
         )
         return made.with_alpha(choice.alpha)
 
-    def inline(self, shots: Sequence[Picture], item: str, choice: Choice) -> FittedInspector:
+    def inline(self, shots: Iterable[Picture], item: str, choice: Choice) -> FittedInspector:
         """Shots that came with a request: prepared for it alone, and not remembered."""
         inspector = self.inspector(choice)
         about = self._items.get((choice.model, item), lambda: inspector.describe(item))

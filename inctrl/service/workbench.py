@@ -11,7 +11,7 @@ from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
-from inctrl.service.engine import Engine
+from inctrl.service.engine import Engine, until
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.housekeeping import Verifier
 from inctrl.service.inspectors import Choice, Inspectors
@@ -153,7 +153,8 @@ class Workbench:
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.inspectors.inline(pictures, asked.item, choice), deadline
+                lambda: self.inspectors.inline(until(deadline, pictures), asked.item, choice),
+                deadline,
             )
         return Prepared(fitted, None, refused)
 

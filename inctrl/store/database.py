@@ -83,6 +83,12 @@ class Database:
             with _between(held, connection, _READ):
                 yield connection
 
+    @property
+    def inside(self) -> bool:
+        """Whether this thread is inside of a transaction or a read."""
+        with sqlite_errors(self.path), self._connections.lent() as (held, _):
+            return held.depth > 0
+
     def close(self) -> None:
         """Close the connections of all threads; used again, it opens again."""
         with sqlite_errors(self.path):

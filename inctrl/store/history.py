@@ -14,6 +14,7 @@ from typing import Any
 from inctrl.errors import Conflict, NotStored, UsageError
 from inctrl.store.database import Database, ago, insert
 from inctrl.store.names import image_name, plain_words
+from inctrl.store.together import Together
 
 SCHEMA = """
 CREATE TABLE documents (digest TEXT PRIMARY KEY, document TEXT NOT NULL);
@@ -87,12 +88,20 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._together = Together(database)
 
     def add(self, records: Iterable[ScoreRecord]) -> None:
-        """Keep all of them or, where an id is taken, none."""
-        with self._database.transaction() as db:
-            for record in records:
+        """Keep all of them, durably, or, where an id is taken, none.
+
+        Those of several threads share a transaction: each waits for the disk once.
+        """
+        given = list(records)
+
+        def write(db: sqlite3.Connection) -> None:
+            for record in given:
                 _insert(db, record)
+
+        self._together.run(write)
 
     def get(self, id: str) -> ScoreRecord:
         """NotStored where there is none."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import FakeBackbone
@@ -5,6 +7,7 @@ from fakes import FakeBackbone
 from inctrl.detectors import build_detector
 from inctrl.detectors.incontext import TEMPERATURE, InContext, InContextOptions
 from inctrl.errors import UsageError
+from inctrl.maths.neighbours import unit
 from inctrl.maths.similarity import anomalous_probability
 from inctrl.types import Features, Item
 
@@ -52,6 +55,37 @@ def test_a_shot_itself_scores_zero() -> None:
     shots, detector = features(3), InContext()
     prediction = detector.score(shots, detector.prepare(shots, ITEM))
     torch.testing.assert_close(prediction.score, torch.zeros(3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        InContextOptions(),
+        InContextOptions(position_weight=1.0, image_weight=0.5, reverse_weight=0.5),
+    ],
+)
+def test_a_context_without_some_shots_is_that_of_the_others(options: InContextOptions) -> None:
+    shots, query, detector = features(5), features(2, 1), InContext(options)
+    prototypes = torch.nn.functional.normalize(torch.randn(2, shots.image.shape[1]), dim=1)
+    item = Item("thing", prototypes)
+    whole = detector.prepare(shots, item)
+    for gone in (range(1), range(2, 3), range(1, 4), range(4, 5)):
+        context = detector.without(whole, gone)
+        others = detector.prepare(shots[[i for i in range(5) if i not in gone]], item)
+        expected, found = detector.score(query, others), detector.score(query, context)
+        torch.testing.assert_close(found.anomaly_map, expected.anomaly_map)
+        torch.testing.assert_close(found.score, expected.score)
+        assert detector.text_weight(context) == detector.text_weight(others)
+        assert all(a is b for a, b in zip(context.patches, whole.patches, strict=True))
+
+
+def test_patches_of_unit_length_are_taken_as_they_are() -> None:
+    shots, query, detector = features(3), features(2, 1), InContext()
+    units = replace(shots, patches=tuple(map(unit, shots.patches)), unit=True)
+    context = detector.prepare(units, ITEM)
+    assert all(a is b for a, b in zip(context.patches, units.patches, strict=True))
+    expected = detector.score(query, detector.prepare(shots, ITEM))
+    assert torch.equal(detector.score(query, context).score, expected.score)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inctrl.detectors.incontext import InContext
+from inctrl.detectors.incontext import InContext, InContextContext
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.inspection.calibration import MOST_SHOTS, Calibration, calibrate
+from inctrl.inspection.gathered import Gathered
 from inctrl.inspection.seen import Seen
 from inctrl.maths.tiles import Tiling
-from inctrl.types import Features, Item
+from inctrl.types import Features, Item, Prediction
 
 ITEM = Item("thing")
 ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 1 / 3, 0.5, 1 - 0.9, 1 - 0.8)
@@ -58,6 +59,21 @@ def test_a_shot_is_never_scored_against_a_bank_that_holds_it() -> None:
     ]
     assert calibrated(shots).scores == pytest.approx(expected)
     assert min(expected) > 0.01  # against themselves they would be 0
+
+
+def test_leaving_a_shot_out_copies_no_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered, banks, detector = Gathered(4), [], InContext()
+    shots = [gathered.add(shot) for shot in seen(features(4))]
+    units = [replace(shot.bank, unit=True) for shot in shots]
+    shots = [Seen(one, one, Tiling((4, 4))) for one in units]
+
+    def score(queries: Features, context: InContextContext) -> Prediction:
+        banks.append(context.patches[0].untyped_storage().data_ptr())
+        return InContext().score(queries, context)
+
+    monkeypatch.setattr(detector, "score", score)
+    calibrate(detector, shots, ITEM, 0.1, _never, ("a", "b", "c", "d"))
+    assert banks == [shots[0].bank.patches[0].untyped_storage().data_ptr()] * 4
 
 
 def test_few_shots_give_a_prediction_limit_and_many_a_rank() -> None:

@@ -17,15 +17,16 @@ def test_nearest_similarity_equals_the_plain_loop() -> None:
     torch.testing.assert_close(nearest_similarity(query, memory), loop)
 
 
-def test_blocks_change_nothing(monkeypatch: object) -> None:
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     query, memory = unit(torch.randn(3, 4, 6)), unit(torch.randn(50, 6))
     whole = nearest_similarity(query, memory)
-    neighbours.BLOCK, before = 7, neighbours.BLOCK
-    try:
+    monkeypatch.setattr(neighbours, "BLOCK", 7)
+    torch.testing.assert_close(nearest_similarity(query, memory), whole)
+    monkeypatch.setattr(neighbours, "LEAST", 1)
+    for similarities in (1, 12, 60):  # of 12 query vectors: blocks of 1, 1 and 5 rows
+        monkeypatch.setattr(neighbours, "SIMILARITIES", similarities)
         torch.testing.assert_close(nearest_similarity(query, memory), whole)
-    finally:
-        neighbours.BLOCK = before
 
 
 def test_each_query_may_have_a_memory_of_its_own() -> None:

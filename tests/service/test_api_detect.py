@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import PIL.Image
 import pytest
@@ -17,6 +18,8 @@ from inctrl import Client
 from inctrl.errors import NotStored, UnreadableImage, UsageError
 from inctrl.service.detection_schemas import Detection, Scored
 from inctrl.service.http.limits import Limits
+
+COUNTED = "inctrl_verdicts_total{"
 
 
 def scores(found: Detection) -> list[float]:
@@ -266,6 +269,19 @@ def test_a_map_is_of_one_image(client: Client) -> None:
         client.map(both, set="part")
     of_second = client.map(both, set="part", frame=2)
     np.testing.assert_allclose(of_second, client.map(DEFECT, set="part"), atol=1e-6)
+
+
+def test_a_file_of_many_images_is_not_scored_to_ask_which_is_meant(
+    client: Client, http: httpx2.Client
+) -> None:
+    def scored() -> float:
+        lines = http.get("/metrics").text.splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith(COUNTED))
+
+    before = scored()
+    with pytest.raises(UsageError, match="holds several images"):
+        client.map(stack(picture(7), picture(8), DEFECT), set="part")
+    assert scored() - before == 1  # which told that there are more
 
 
 def test_the_images_of_a_file_are_shots_of_a_set(client: Client) -> None:

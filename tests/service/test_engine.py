@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from inctrl.errors import Busy
 from inctrl.images import Picture
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
-from inctrl.service.engine import Engine, Expired
+from inctrl.service.engine import Engine, Expired, until
 from inctrl.types import Failure, Result
 
 T = TypeVar("T")
@@ -206,3 +206,20 @@ def test_the_pace_follows_what_is_measured() -> None:
 
     before, after = with_engine(work)
     assert after > before + 0.02
+
+
+def test_the_shots_of_a_request_are_encoded_until_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backbone, clock = FakeBackbone(), [0.0]
+    monkeypatch.setattr("inctrl.service.engine.time.monotonic", lambda: clock[0])
+
+    def a_second_each() -> Iterator[Picture]:
+        for seed in range(9):
+            clock[0] += 1
+            yield picture(seed)
+
+    inspector = Inspector(backbone, build_detector("incontext", {}, None))
+    with pytest.raises(Expired, match="send less"):
+        inspector.fit(until(3.5, a_second_each()))
+    assert backbone.encoded == 3

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ctypes
 import math
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Collection
@@ -17,6 +19,7 @@ from uvicorn import Config, Server
 
 from inctrl.service.http.limits import Limits
 from inctrl.service.http.problems import send_problem
+from inctrl.service.http.protocol import DRAINING, RETRY_AFTER
 
 HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 # The results of work that was taken on before are fetched by a new request.
@@ -26,9 +29,14 @@ ENDLESS = "/gradio_api/heartbeat/"
 
 LEAST = 0.3
 """Seconds of answering after the signal: what is in the sockets' buffers is read meanwhile."""
+HANDSHAKE = 0.2
+"""Seconds for handshakes that had begun before the door was shut."""
 PATIENCE = 0.5
 """Seconds for the request on a connection that was taken last."""
-IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
+SO_ATTACH_FILTER = 26
+NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF_FFFF))
+"""A filter of packets (code, jump if true, jump if false, value), from the TCP header on: load the
+byte of the flags; where it has SYN, keep nothing of the packet; else keep all."""
 
 
 class Drain:
@@ -52,7 +60,12 @@ class InFlight:
     """
 
     def __init__(
-        self, app: ASGIApp, drain: Drain, *, health: Collection[str] = HEALTH, retry_after: int = 5
+        self,
+        app: ASGIApp,
+        drain: Drain,
+        *,
+        health: Collection[str] = HEALTH,
+        retry_after: int = RETRY_AFTER,
     ) -> None:
         self.app = app
         self.drain = drain
@@ -66,8 +79,7 @@ class InFlight:
             return
         if self.drain.draining and path != LATE:
             headers = {"retry-after": str(self.retry_after), "connection": "close"}
-            detail = "the service is being stopped; try again when it is back"
-            await send_problem(scope, send, 503, "draining", detail, headers)
+            await send_problem(scope, send, 503, "draining", DRAINING, headers)
             return
         if scope["type"] == "websocket" or path.startswith(ENDLESS):
             await self.app(scope, receive, send)
@@ -151,21 +163,21 @@ class DrainingServer(Server):
         for server in self.servers:
             for listener in server.sockets:
                 _refuse_handshakes(listener)
-        # Each turn of the loop accepts all that waits, and a second one reads what came with it.
-        for _ in range(3):
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(HANDSHAKE)
         for server in self.servers:
             server.close()
 
     async def _wait_for_last(self, end: float) -> None:
         """New connections, and heads that have begun, are still answered."""
+        await asyncio.sleep(0.02)  # what was accepted last becomes a connection
         while time.monotonic() < end and any(
             getattr(connection, "expecting", False) for connection in self._connections()
         ):
             await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # a head that was read in this turn is in flight in the next one
 
     async def _end_streams(self) -> None:
-        """What is left after the counted work are pages that listen: they are hung up on."""
+        """What is left are pages that listen, which are hung up on, and those who asked nothing."""
         for connection in self._connections():
             connection.shutdown()
         await asyncio.sleep(0.1)
@@ -181,13 +193,14 @@ def _refuse_handshakes(listener: socket.socket) -> None:
     """Makes the kernel drop new handshakes, but keep the connections that it has made.
 
     Between the last accept and the close a connection could still be made, and would be reset.
-    No packet has as many hops left as are asked for here (usual are 64 or 128), so a client's
-    handshake goes unanswered and is then refused. Where the system cannot do it, the gap stays.
+    The filter passes on to the connections of handshakes that end later, where it drops nothing:
+    only the first packet of a handshake has SYN alone. A minimum of hops (IP_MINTTL) passes on
+    too, and made the service deaf to what came on these. Where the system cannot do it, the gap
+    stays.
     """
     if sys.platform == "linux":
-        is_v6 = listener.family == socket.AF_INET6
-        level, option = (
-            (socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT) if is_v6 else (socket.IPPROTO_IP, IP_MINTTL)
-        )
+        code = b"".join(struct.pack("HBBI", *step) for step in NO_SYN)
+        held = ctypes.create_string_buffer(code)
+        program = struct.pack("HP", len(NO_SYN), ctypes.addressof(held))
         with contextlib.suppress(OSError):
-            listener.setsockopt(level, option, 255)
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

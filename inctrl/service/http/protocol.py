@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import h11
@@ -19,6 +19,9 @@ from inctrl.service.http.problems import problem
 
 CROWD = 64
 """Connections over the limit that still hear why they are turned away."""
+DRAINING = "the service is being stopped; try again when it is back"
+RETRY_AFTER = 5
+"""Seconds until a service that is being stopped may be back."""
 
 
 def protocol(limits: Limits) -> type[H11Protocol]:
@@ -104,6 +107,10 @@ class GuardedProtocol(H11Protocol):
     def shutdown(self) -> None:
         if self.transport.is_closing():
             return  # by itself, and soon
+        if self.expecting:
+            # A slow client reads this where it would find the connection closed without a word.
+            self._answer(503, "draining", DRAINING, {"retry-after": str(RETRY_AFTER)})
+            return
         with contextlib.suppress(h11.LocalProtocolError):
             super().shutdown()
             return
@@ -130,10 +137,12 @@ class GuardedProtocol(H11Protocol):
         else:
             self.transport.close()  # nothing was asked
 
-    def _answer(self, status: int, code: str, detail: str) -> None:
+    def _answer(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Writes a problem and ends the connection; past h11, which may be in any state."""
         own = {"content-security-policy": STRICT, "x-request-id": uuid.uuid4().hex}
-        reply = problem(status, code, detail, headers=FIXED | own)
+        reply = problem(status, code, detail, headers={**FIXED, **own, **(headers or {})})
         title = str(reply.members["title"])
         lines = [f"HTTP/1.1 {status} {title}".encode(), b"connection: close"]
         lines += [name + b": " + value for name, value in reply.raw_headers]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from served import Server, head, read_all, read_reply
 
-from inctrl.service.http.drain import Drain, InFlight
+from inctrl.service.http.drain import Drain, InFlight, _refuse_handshakes
 
 PROGRAM = str(Path(__file__).parents[2] / "served.py")
 
@@ -126,6 +127,35 @@ def test_a_head_that_has_begun_is_still_answered():
         connection.sendall(head("GET", "/")[20:])
         assert read_all(connection).status == 503
         assert run.end()[0] == 0
+
+
+def test_who_asked_nothing_in_time_is_told_before_the_end():
+    with process() as run, run.server.connect() as connection:
+        run.signal(signal.SIGTERM)
+        assert run.end()[0] == 0
+        connection.sendall(head("GET", "/"))
+        answer = read_all(connection)
+    assert (answer.status, answer.json["code"]) == (503, "draining")
+    assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_DEFER_ACCEPT")
+def test_a_handshake_that_ends_after_the_door_was_shut_makes_a_connection_that_is_heard():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # The kernel ends the handshake with the first data, and not before.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
+        with socket.create_connection(listener.getsockname()) as client:
+            _refuse_handshakes(listener)
+            client.sendall(b"one ")
+            with listener.accept()[0] as connection:
+                connection.settimeout(5)
+                seen = connection.recv(10)
+                client.sendall(b"two")
+                assert seen + connection.recv(10) == b"one two"
+        with socket.socket() as late:
+            late.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                late.connect(listener.getsockname())
 
 
 def test_what_waits_in_the_backlog_and_in_buffers_is_answered():
