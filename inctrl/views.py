@@ -29,7 +29,7 @@ def tiles_of(text: str | int) -> Tiles:
     if text == "auto":
         return "auto"
     try:
-        number = int(text)
+        number = int(str(text))
     except ValueError:
         number = 0
     if not 1 <= number <= MOST_TILES:
@@ -47,6 +47,14 @@ class Views:
 
     orientation: Orientation = "fixed"
     tiles: Tiles = 1
+
+    @property
+    def words(self) -> str:
+        """What is unusual of them; empty: nothing."""
+        turned = ["parts lie any way round"] if self.orientation == "any" else []
+        number = "by its size" if self.tiles == "auto" else f"{self.tiles} along its longer side"
+        tiled = [f"each image seen in tiles, {number}"] if self.tiles != 1 else []
+        return "; ".join(turned + tiled)
 
 
 AS_THEY_ARE = Views()

@@ -26,7 +26,7 @@ class Script(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+    do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass
@@ -51,5 +51,5 @@ LIMITS = json.dumps(
 ).encode()
 SET = json.dumps(
     dict.fromkeys(("name", "item", "created", "note", "origin", "digest"), "part")
-    | {"version": 1, "shots": []}
+    | {"version": 1, "shots": [], "orientation": "fixed", "tiles": 1}
 ).encode()

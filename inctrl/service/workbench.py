@@ -21,6 +21,7 @@ from inctrl.service.settings import Settings
 from inctrl.service.uploads import Outcome, Upload, every_image, failures
 from inctrl.store import KeptShots, SetVersion, Store, parse_reference
 from inctrl.types import Failure, Result
+from inctrl.views import AS_THEY_ARE, Views
 
 T = TypeVar("T")
 BATCHES = 2
@@ -38,12 +39,14 @@ class Asked:
     """What a request compares with what.
 
     reference   NAME or NAME@N of a set; None: the shots that came along
+    views       how those shots are seen; None: it was not said, and a set has its own
     """
 
     reference: str | None
     shots: tuple[Upload, ...]
     item: str
     choice: Choice
+    views: Views | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +125,20 @@ class Workbench:
             raise _unusable(refused)
         return kept, refused
 
-    async def create_set(self, name: str, uploads: Sequence[Upload], item: str) -> SetVersion:
+    async def create_set(
+        self, name: str, uploads: Sequence[Upload], item: str, views: Views = AS_THEY_ARE
+    ) -> SetVersion:
         """A new set of normal images; what cannot be read is left out."""
         kept, _ = await self.normals(uploads)
-        return await asyncio.to_thread(self.store.sets.create, name, kept, item=item)
+        return await asyncio.to_thread(self.store.sets.create, name, kept, item=item, views=views)
+
+    async def change_set(self, name: str, views: Views) -> tuple[SetVersion, SetVersion]:
+        """The version before and after a change of how a set is seen; the same without one."""
+        before = await self.version(name)
+        after = await asyncio.to_thread(
+            self.store.sets.change, name, **vars(views), base=before.version
+        )
+        return before, after
 
     async def add_images(
         self, name: str, uploads: Sequence[Upload], note: str
@@ -146,6 +159,10 @@ class Workbench:
         if asked.reference is not None:
             if shots:
                 raise UsageError("a set was named and shots were sent; give one of them")
+            if asked.views:
+                raise UsageError(
+                    "orientation and tiles are for shots that come along; a set has its own"
+                )
             version, found = await asyncio.to_thread(self._ready, asked.reference, choice)
             return Prepared(found or await self._made(version, choice, deadline), version)
         async with self._sent_along if shots else contextlib.nullcontext():

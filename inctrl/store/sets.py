@@ -40,6 +40,10 @@ class Summary:
     orientation: Orientation
     tiles: Tiles
 
+    @property
+    def views(self) -> Views:
+        return Views(self.orientation, self.tiles)
+
 
 @dataclass(frozen=True)
 class Difference:
