@@ -11,6 +11,7 @@ from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
+from inctrl.service.effort import looks_at
 from inctrl.service.engine import Engine
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.housekeeping import Verifier
@@ -170,7 +171,10 @@ class Workbench:
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.inspectors.inline(pictures, asked.item, choice), deadline
+                lambda: self.inspectors.inline(
+                    pictures, asked.item, choice, asked.views or AS_THEY_ARE, deadline
+                ),
+                deadline,
             )
         return Prepared(fitted, None, refused)
 
@@ -194,9 +198,13 @@ class Workbench:
         """
 
         async def one(index: int, upload: Upload) -> tuple[T | Failure, int]:
+            looks = 1
             try:
                 async with self.decoded(upload) as (picture, seconds):
-                    result = await self.engine.inspect(fitted, picture, ticket.deadline)
+                    if (known := looks_at(fitted, picture)) > 1:
+                        ticket.grow(ticket.images + known - 1)
+                        looks = known
+                    result = await self.engine.inspect(fitted, picture, ticket.deadline, looks)
                     if isinstance(result, Failure):
                         return result, picture.frames
                     result = replace(result, timing={"decode": seconds, **result.timing})
@@ -205,7 +213,7 @@ class Workbench:
                         return answer(index, result), picture.frames
                     return await asyncio.to_thread(answer, index, result), picture.frames
             finally:
-                ticket.done()
+                ticket.done(looks)
 
         return await every_image(
             queries, one, self._most, lambda more: ticket.grow(ticket.images + more)
