@@ -159,6 +159,17 @@ class ComparesVersions(Protocol):
 
 
 @runtime_checkable
+class TakesLoose(Protocol):
+    """A detector to which patches of shots may come one by one, out of the grids they were in.
+
+    Features.patches are then m 1 1 d a layer, each with its own m: so a bank can be thinned.
+    """
+
+    @property
+    def takes_loose(self) -> bool: ...
+
+
+@runtime_checkable
 class TakesContext(Protocol):
     """A backbone that can embed prompts with learned vectors in place of words."""
 

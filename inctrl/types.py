@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inctrl.images import Image
+from inctrl.views import Orientation, Tiles
 
 Fit = Literal["squash", "crop", "pad"]
 Verdict = Literal["normal", "anomalous", "undecided"]
@@ -236,6 +237,8 @@ class Card(Identity):
 
     text_weight   what the shots leave of the prior (protocols.WeighsText); None: not weighed
     normal_set    NAME@VERSION of the shots in a store; None: they came by themselves
+    orientation   whether shots are compared with as they lie, or turned too
+    tiles         in how many an image is seen along its longer side, or `auto`
     """
 
     inctrl: str
@@ -245,6 +248,8 @@ class Card(Identity):
     window: tuple[float, float] | None
     text_weight: float | None = None
     normal_set: str | None = None
+    orientation: Orientation = "fixed"
+    tiles: Tiles = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,6 +47,8 @@ class Entry:
     layers     layers it taps by default, by the prefix of the backbone; others: the backbone's own
     backbone   the one it is used with where none is named
     needs_shots    whether it gives no score without normal images
+    any_place      whether it compares patches wherever they lie, so that shots may be turned, and
+                   images be seen in tiles
     """
 
     make: Callable[..., Detector[Any]]
@@ -57,6 +59,7 @@ class Entry:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     backbone: str = "tiny"
     needs_shots: bool = True
+    any_place: bool = False
 
 
 def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
@@ -82,6 +85,7 @@ DETECTORS = {
         InContext,
         InContextOptions,
         "training-free residuals to the k shots, with a text prior (the default)",
+        any_place=True,
     ),
     "inctrl": Entry(
         _inctrl,
@@ -89,18 +93,21 @@ DETECTORS = {
         "InCTRL (CVPR 2024): residuals fused by a trained adapter",
         needs="an adapter",
         adapter="inctrl",
+        any_place=True,
     ),
     "patchcore": Entry(
         PatchCore,
         PatchCoreOptions,
         "PatchCore (CVPR 2022): nearest neighbours in a memory bank of patches",
         layers=TWO_STAGES,
+        any_place=True,
     ),
     "spade": Entry(
         Spade,
         SpadeOptions,
         "SPADE (2020): nearest shots, then nearest patches of each layer among them",
         layers=THREE_STAGES,
+        any_place=True,
     ),
     "padim": Entry(
         PaDiM,
@@ -123,6 +130,7 @@ DETECTORS = {
         needs="a backbone with text and windows (tiny, openclip:); shots are optional",
         layers={"openclip": ("last",)},
         needs_shots=False,
+        any_place=True,
     ),
     "coop": Entry(
         _coop,

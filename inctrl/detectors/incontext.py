@@ -89,6 +89,11 @@ class InContext:
         return self._options.text_weight > 0
 
     @property
+    def takes_loose(self) -> bool:
+        """The two parts that are off by default ask where a patch lies, and in which shot."""
+        return not (self._options.position_weight or self._options.reverse_weight)
+
+    @property
     def options(self) -> Options:
         return asdict(self._options)
 

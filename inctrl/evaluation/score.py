@@ -21,12 +21,13 @@ from inctrl.errors import InctrlError
 from inctrl.evaluation.features import DecodedImages
 from inctrl.evaluation.results import Cell, Example
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import NO_FEATURES, Shots, open_shots
+from inctrl.inspection.inputs import Shots, open_shots
 from inctrl.inspection.inspector import Inspector
+from inctrl.inspection.seen import Layout
 from inctrl.machine import machine
-from inctrl.maths.geometry import View
 from inctrl.maths.overlap import pixel_figures
 from inctrl.types import Result
+from inctrl.views import AS_THEY_ARE, Views
 
 TOGETHER = 8
 """Test images that are scored in one call."""
@@ -36,15 +37,16 @@ EACH = 3
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Of each test image in its order: the score, and the map h w with where it lies.
+    """Of each test image in its order: the score, and the maps t h w of its tiles.
 
+    layouts   where its tiles lie
     doubted   what forbids that it is called normal
     seconds   spent in the detector
     """
 
     values: tuple[float, ...]
     maps: tuple[Tensor, ...]
-    views: tuple[View, ...]
+    layouts: tuple[Layout, ...]
     doubted: tuple[tuple[str, ...], ...]
     seconds: float = 0.0
 
@@ -74,28 +76,34 @@ def judge(
     decoded: DecodedImages,
     score: "Scorer | None" = None,
     together: int = TOGETHER,
+    views: Views = AS_THEY_ARE,
 ) -> Judged:
     """Fit on the k shots of a seed, then score the test images."""
-    shots, item = draw_shots(inspector, category, k, seed, decoded), category.words
+    shots, item = draw_shots(inspector, category, k, seed, decoded, views), category.words
     described = inspector.describe(item)
     started, encoded = time.perf_counter(), _encoding(inspector)
-    fitted = inspector.fit_features(shots, described)
+    fitted = inspector.fit_features(shots, described, views)
     seconds = time.perf_counter() - started - (_encoding(inspector) - encoded)
     return Judged(fitted, (score or score_category)(fitted, category, decoded, together), seconds)
 
 
 def draw_shots(
-    inspector: Inspector, category: Category, k: int, seed: int, decoded: DecodedImages
+    inspector: Inspector,
+    category: Category,
+    k: int,
+    seed: int,
+    decoded: DecodedImages,
+    views: Views = AS_THEY_ARE,
 ) -> Shots:
     """The k shots of a seed with their features, opened as `inctrl detect` opens them."""
     stored = [category.train[i] for i in category.draw(k, seed)]
     if not stored:
-        return Shots((), NO_FEATURES, None, ())
+        return Shots((), (), None, ())
     window = decoded.window(stored)
     images = [decoded(shot, window) for shot in stored]
     for image in images:
         inspector.view(image)  # one that the fit cannot show is an error: k shots are wanted
-    return open_shots(images, window, inspector.view, inspector.encode_shots)
+    return open_shots(images, window, inspector.view, inspector.seeing(views))
 
 
 def score_category(
@@ -104,21 +112,20 @@ def score_category(
     """Score the test images, some at a time; each is judged by itself."""
     values: list[float] = []
     maps: list[Tensor] = []
-    views: list[View] = []
+    layouts: list[Layout] = []
     doubted: list[tuple[str, ...]] = []
     seconds = 0.0
     for start in range(0, len(category.test), together):
         part = category.test[start : start + together]
         images = [decoded(sample.image, fitted.window) for sample in part]
-        views += map(fitted.inspector.view, images)
+        shown = [fitted.layout(image) for image in images]
         doubted += (image.doubts for image in images)
-        features = fitted.inspector.encode(images)
+        features = fitted.encode(images, shown)
         started = time.perf_counter()
-        prediction = fitted.score(features)
+        scores, found = fitted.scored(features, shown)
         seconds += time.perf_counter() - started
-        values += prediction.score.tolist()
-        maps += prediction.anomaly_map
-    return Scores(tuple(values), tuple(maps), tuple(views), tuple(doubted), seconds)
+        values, maps, layouts = values + scores, maps + found, layouts + shown
+    return Scores(tuple(values), tuple(maps), tuple(layouts), tuple(doubted), seconds)
 
 
 def cell_of(judged: Judged, contender: str, category: Category, k: int, seed: int) -> Cell:
@@ -203,8 +210,8 @@ def _pairs(
     scores: Scores, category: Category
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """Each map with its mask, both at the size of the image."""
-    for sample, values, view in zip(category.test, scores.maps, scores.views, strict=True):
-        full = view.to_source(values).cpu().numpy()
+    for sample, values, layout in zip(category.test, scores.maps, scores.layouts, strict=True):
+        full = layout.to_source(values).cpu().numpy()
         yield full, read_mask(sample, (full.shape[0], full.shape[1]))
 
 

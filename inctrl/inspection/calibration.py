@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from inctrl.inspection.seen import Seen, highest, score_rows
 from inctrl.maths.grids import top_mean
 from inctrl.maths.limits import (
     at_most,
@@ -36,7 +37,7 @@ from inctrl.maths.limits import (
     rank_p_value,
 )
 from inctrl.protocols import Detector, WorksAlone
-from inctrl.types import Features, Item, Verdict
+from inctrl.types import Features, Item, Verdict, concatenate
 
 Method = Literal["rank", "prediction", "views", "none"]
 MAP_SHARE = 0.03
@@ -187,14 +188,17 @@ class Calibration:
 
 def calibrate(
     detector: Detector[Any],
-    shots: Features,
+    shots: Sequence[Seen],
     item: Item,
     alpha: float,
-    views: Callable[[], Features],
+    views: Callable[[], tuple[Features, Sequence[int]]],
     names: tuple[str, ...],
 ) -> Calibration:
-    """Calibrate a detector on k shots; `views` encodes views of the first and only one."""
-    if not len(shots):
+    """Calibrate a detector on k shots, each of which is left out with all its views.
+
+    views   encodes small changes of the first and only shot: the tiles, and how many each has
+    """
+    if not shots:
         low, high, meaning = 0.0, 1.0, ""
         if isinstance(detector, WorksAlone):
             (low, high), meaning = detector.map_scale, detector.meaning
@@ -203,13 +207,13 @@ def calibrate(
     tops: list[float] = []
     lows: list[float] = []
     peaks: list[float] = []
-    for bank, queries in _left_out(shots, views):
-        prediction = detector.score(queries, detector.prepare(bank, item))
-        maps = prediction.anomaly_map.flatten(1)
-        scores += prediction.score.tolist()
-        tops += top_mean(maps, MAP_SHARE).tolist()
+    for bank, queries, counts in _left_out(shots, views):
+        found, rows = score_rows(detector, queries, detector.prepare(bank, item), counts)
+        maps = rows.anomaly_map.flatten(1)
+        scores += found.tolist()
+        tops += highest(top_mean(maps, MAP_SHARE), counts).tolist()
         lows.append(float(maps.median()))
-        peaks += maps.amax(dim=1).tolist()
+        peaks += highest(maps.amax(dim=1), counts).tolist()
     left_out = [names[i] for i in _chosen(len(shots))]
     return Calibration(
         alpha=alpha,
@@ -224,14 +228,15 @@ def calibrate(
 
 
 def _left_out(
-    shots: Features, views: Callable[[], Features]
-) -> Iterator[tuple[Features, Features]]:
-    """(bank, normal images that are not in it), one at a time: each bank may be large."""
+    shots: Sequence[Seen], views: Callable[[], tuple[Features, Sequence[int]]]
+) -> Iterator[tuple[Features, Features, Sequence[int]]]:
+    """(bank, normal images that are not in it, their tiles), one at a time: banks may be large."""
     if len(shots) == 1:
-        yield shots, views()
+        yield shots[0].bank, *views()
         return
     for i in _chosen(len(shots)):
-        yield shots[[j for j in range(len(shots)) if j != i]], shots[i : i + 1]
+        bank = concatenate([shot.bank for j, shot in enumerate(shots) if j != i])
+        yield bank, shots[i].query, [len(shots[i].query)]
 
 
 def _chosen(k: int) -> list[int]:

@@ -7,12 +7,15 @@ from functools import cached_property
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from inctrl.errors import UnreadableImage
 from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, open_query, opened
 from inctrl.inspection.likeness import kind_of, unlike_query
 from inctrl.inspection.looks import Looks
+from inctrl.inspection.seen import Layout, Origins, score_rows, tiles, tiling_for
 from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import (
@@ -28,10 +31,13 @@ from inctrl.types import (
     Verdict,
 )
 from inctrl.version import __version__
+from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views
 
 if TYPE_CHECKING:
     from inctrl.inspection.inspector import Inspector
 
+ENCODED = 64
+"""Tiles of several queries that are encoded before any is scored; one query may have more."""
 WHOLE = "the detector judges the image as a whole: the map says nothing of where"
 
 
@@ -39,7 +45,9 @@ WHOLE = "the detector judges the image as a whole: the map says nothing of where
 class FittedInspector:
     """An inspector with the normal shots of one product; `inspect` answers for queries.
 
-    seen   what a copy with the same shots knows of them already
+    seen      what a copy with the same shots knows of them already
+    views     how shots and queries are seen
+    origins   where the patches of the shots are from; None: each from its place in a whole shot
     """
 
     inspector: "Inspector"
@@ -50,6 +58,8 @@ class FittedInspector:
     window: Window | None = None
     normal_set: str | None = None
     seen: Looks | None = None
+    views: Views = AS_THEY_ARE
+    origins: Origins | None = None
 
     def inspect(self, queries: Iterable[Input]) -> list[Result]:
         """One result for each image, in order; the first unreadable one raises UnreadableImage.
@@ -88,9 +98,37 @@ class FittedInspector:
         inspector = self.inspector
         return self.seen or Looks(self.shots, inspector.backbone.preprocessing, inspector.view)
 
+    @property
+    def orientation(self) -> Orientation:
+        """`any` where the shots are turned too."""
+        return self.views.orientation
+
+    @property
+    def tiles(self) -> Tiles:
+        """In how many an image is seen along its longer side, or `auto`."""
+        return self.views.tiles
+
+    def layout(self, image: Image) -> Layout:
+        """The tiles in which a query is seen."""
+        tiling = tiling_for(image.size, self.views, self.inspector.backbone.image_size)
+        return Layout.of(image, tiling, self.inspector.view)
+
+    def encode(self, images: Sequence[Image], layouts: Sequence[Layout]) -> Features:
+        """Features of queries, a row a tile."""
+        pairs = zip(images, layouts, strict=True)
+        return self.inspector.encode([t for im, layout in pairs for t in tiles(im, layout.tiling)])
+
     def score(self, features: Features) -> Prediction:
-        """Raw scores and grid maps of encoded queries, for evaluation."""
+        """Raw scores and grid maps of queries that are encoded as a whole."""
         return self.inspector.detector.score(features, self.context)
+
+    def scored(
+        self, features: Features, layouts: Sequence[Layout]
+    ) -> tuple[list[float], list[Tensor]]:
+        """Raw scores of encoded queries, and their maps t h w on the grids of their tiles."""
+        counts = [len(layout.tiling) for layout in layouts]
+        scores, rows = score_rows(self.inspector.detector, features, self.context, counts)
+        return scores.tolist(), list(rows.anomaly_map.split(counts))
 
     def open(self, query: Image | Picture | Failure) -> Image | Failure:
         """A query as it will be shown to the backbone."""
@@ -99,16 +137,21 @@ class FittedInspector:
         return open_query(query, self.window, self.inspector.view, shots=bool(self.shots))
 
     def results(
-        self, images: Sequence[Image], features: Features, seconds: Mapping[str, float]
+        self,
+        images: Sequence[Image],
+        layouts: Sequence[Layout],
+        features: Features,
+        seconds: Mapping[str, float],
     ) -> list[Result]:
         """Results of encoded queries; `seconds` are those spent on each so far."""
         started = time.perf_counter()
-        prediction = self.score(features)
+        scores, maps = self.scored(features, layouts)
         spent = {**seconds, "score": (time.perf_counter() - started) / len(images)}
-        return [
-            self._result(image, features[row : row + 1], prediction, row, spent)
-            for row, image in enumerate(images)
-        ]
+        results, row = [], 0
+        for image, layout, score, own in zip(images, layouts, scores, maps, strict=True):
+            rows, row = features[row : row + len(own)], row + len(own)
+            results.append(self._result(image, layout, rows, score, own, spent))
+        return results
 
     @property
     def card(self) -> Card:
@@ -122,6 +165,8 @@ class FittedInspector:
             window=(self.window.low, self.window.high) if self.window else None,
             text_weight=self._text_weight,
             normal_set=self.normal_set,
+            orientation=self.orientation,
+            tiles=self.tiles,
         )
 
     @property
@@ -134,16 +179,16 @@ class FittedInspector:
     def _result(
         self,
         image: Image,
+        layout: Layout,
         features: Features,
-        prediction: Prediction,
-        row: int,
+        score: float,
+        maps: Tensor,
         seconds: Mapping[str, float],
     ) -> Result:
         started = time.perf_counter()
         calibration, compared = self.calibration, self._compared(image)
-        score = float(prediction.score[row])
-        grid = prediction.anomaly_map[row]
-        pixels = self.inspector.view(image).to_source(grid).numpy()
+        joined = layout.to_source(maps)
+        pixels = joined.numpy()
         localises = self.inspector.detector.localises
         regions = tuple(
             Region(Box(*part.box), part.peak, part.area / pixels.size)
@@ -160,7 +205,7 @@ class FittedInspector:
             anomaly_map=pixels,
             pixel_limit=calibration.pixel_limit,
             regions=regions,
-            evidence=self._evidence(image, features, prediction, row),
+            evidence=self._evidence(layout, features, maps, joined),
             notes=(*image.notes, *compared, *([] if localises else [WHOLE])),
             compared=compared,
             timing={**seconds, "map": time.perf_counter() - started},
@@ -172,21 +217,21 @@ class FittedInspector:
         return "undecided" if found == "normal" and doubts else found
 
     def _evidence(
-        self, image: Image, features: Features, prediction: Prediction, row: int
+        self, layout: Layout, features: Features, maps: Tensor, joined: Tensor
     ) -> Evidence | None:
         detector = self.inspector.detector
         if not isinstance(detector, Explains) or not self.shots:
             return None
-        values = prediction.anomaly_map[row]
-        cell = divmod(int(values.argmax()), values.shape[1])
-        match: Match = detector.nearest(features, self.context, cell)
-        shot = self.shots[match.shot]
+        tile, cell = layout.worst(maps, joined)
+        match: Match = detector.nearest(features[tile : tile + 1], self.context, cell)
+        origins = self.origins or Origins.whole(len(self.shots))
+        number, box = origins.place(match, self.shots, self.inspector.view)
         return Evidence(
-            query_box=Box(*self.inspector.view(image).cell_box(*match.query, match.grid)),
-            shot=match.shot,
-            shot_name=shot.name,
-            shot_box=Box(*self.inspector.view(shot).cell_box(match.row, match.column, match.grid)),
-            distance=float(values.max()),
+            query_box=layout.cell_box(tile, *match.query, match.grid),
+            shot=number,
+            shot_name=self.shots[number].name,
+            shot_box=box,
+            distance=float(maps[tile][cell]),
             normal_distance=self.calibration.normal_peak,
         )
 
@@ -204,6 +249,9 @@ class FittedInspector:
         return tuple(note.format(name) for name in islice(same, 1))
 
 
+Usable = tuple[FittedInspector, Image, Layout]
+
+
 def inspect_together(
     queries: Sequence[tuple[FittedInspector, Image | Picture | Failure]], reading: float = 0.0
 ) -> list[Result | Failure]:
@@ -214,22 +262,39 @@ def inspect_together(
     started = time.perf_counter()
     images = [fitted.open(query) for fitted, query in queries]
     usable = [
-        (fitted, image)
+        (fitted, image, fitted.layout(image))
         for (fitted, _), image in zip(queries, images, strict=True)
         if isinstance(image, Image)
     ]
-    read = time.perf_counter()
-    if not usable:
-        return [failure for failure in images if isinstance(failure, Failure)]
-    features = usable[0][0].inspector.encode([image for _, image in usable])
-    seconds = {
-        "read": reading + (read - started) / len(queries),
-        "encode": (time.perf_counter() - read) / len(usable),
-    }
-    results: list[Result] = []
-    for _, group in groupby(usable, key=lambda pair: id(pair[0])):
-        part, at = list(group), len(results)
-        own = features[at : at + len(part)]
-        results += part[0][0].results([image for _, image in part], own, seconds)
-    scored = iter(results)
-    return [image if isinstance(image, Failure) else next(scored) for image in images]
+    read = reading + (time.perf_counter() - started) / len(queries)
+    results = (result for part in _parts(usable) for result in _encoded_together(part, read))
+    return [image if isinstance(image, Failure) else next(results) for image in images]
+
+
+def _parts(usable: Sequence[Usable]) -> Iterator[list[Usable]]:
+    """In their order, so few together that their tiles' features fit in memory; all, if whole."""
+    part: list[Usable] = []
+    count = 0
+    for one in usable:
+        more = len(one[2].tiling)
+        if part and count + more > ENCODED:
+            yield part
+            part, count = [], 0
+        part.append(one)
+        count += more
+    if part:
+        yield part
+
+
+def _encoded_together(part: Sequence[Usable], read: float) -> Iterator[Result]:
+    started = time.perf_counter()
+    shown = [tile for _, image, layout in part for tile in tiles(image, layout.tiling)]
+    features = part[0][0].inspector.encode(shown)
+    seconds = {"read": read, "encode": (time.perf_counter() - started) / len(part)}
+    row = 0
+    for _, group in groupby(part, key=lambda one: id(one[0])):
+        own = list(group)
+        images, layouts = [image for _, image, _ in own], [layout for _, _, layout in own]
+        rows = sum(len(layout.tiling) for layout in layouts)
+        yield from own[0][0].results(images, layouts, features[row : row + rows], seconds)
+        row += rows

@@ -1,6 +1,6 @@
 """What users hand over: lists of images, the normal shots and the queries."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,8 @@ from inctrl.decoding import Source, open_image
 from inctrl.errors import UnreadableImage, UsageError
 from inctrl.frames import Frame, frames
 from inctrl.images import Image, Picture, Window, develop, shared_window
-from inctrl.types import Failure, Features, concatenate
+from inctrl.inspection.seen import Seen
+from inctrl.types import Failure, Features
 
 Input: TypeAlias = Source | Picture | Image
 """Anything that can be read as an image, or an image already read."""
@@ -24,9 +25,10 @@ GAINS = (0.9, 0.95, 1.05, 1.1)
 SHIFTS = ((0.02, 0.03), (-0.03, -0.02), (0.03, -0.02), (-0.02, 0.03))
 """Down and right, in sides of the image; the uncovered border is filled by reflection."""
 NO_FEATURES = Features((), torch.empty(0, 0))
+"""Of no shot."""
 Check: TypeAlias = Callable[[Image], object]
 """Raises UnreadableImage for an image that cannot be shown to the backbone."""
-Encode: TypeAlias = Callable[[Sequence[Image]], Features]
+See: TypeAlias = Callable[[Image], Seen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Shots:
     """
 
     images: tuple[Image, ...]
-    features: Features
+    seen: tuple[Seen, ...]
     window: Window | None
     warnings: tuple[str, ...]
 
@@ -65,7 +67,7 @@ def open_shots(
     normals: Iterable[Input],
     window: Window | None,
     check: Check,
-    encode: Encode,
+    see: See,
     *,
     frame: Frame = "all",
     needed: bool = True,
@@ -78,7 +80,7 @@ def open_shots(
     Raises UsageError where no shot is left, unless none was given and none is `needed`.
     """
     warnings: list[str] = []
-    found: dict[str, tuple[int, Image, Features]] = {}
+    found: dict[str, tuple[int, Image, Seen]] = {}
     deep: list[tuple[int, Picture]] = []
 
     def add(position: int, image: Image) -> None:
@@ -87,7 +89,7 @@ def open_shots(
             first = found[image.sha256][1].name
             warnings.append(f"shot {image.name!r} is the same image as {first!r}: counted once")
         else:
-            found[image.sha256] = (position, image.bounded(SHOWN), encode([image]))
+            found[image.sha256] = (position, image.bounded(SHOWN), see(image))
 
     for position, entry in enumerate(opened(normals, frame)):
         try:
@@ -109,8 +111,8 @@ def open_shots(
         reason = warnings[0] if warnings else "none was given, and this detector needs them"
         raise UsageError(f"no normal image can be used ({reason})", fix="give normals")
     ordered = sorted(found.values(), key=lambda shot: shot[0])
-    features = concatenate([shot[2] for shot in ordered]) if ordered else NO_FEATURES
-    return Shots(tuple(shot[1] for shot in ordered), features, window, tuple(warnings))
+    images, seen = tuple(shot[1] for shot in ordered), tuple(shot[2] for shot in ordered)
+    return Shots(images, seen, window, tuple(warnings))
 
 
 def open_query(

@@ -30,16 +30,16 @@ from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.frames import Frame, frame_of
 from inctrl.images import Image, Window
-from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
-from inctrl.inspection.inputs import Input, Shots, open_shots, small_views
-from inctrl.inspection.likeness import kind_of, unlike_shots
-from inctrl.inspection.photographs import copies_told, photographs
+from inctrl.inspection.fitting import fit_features, seeing
+from inctrl.inspection.inputs import Input, Shots, open_shots
+from inctrl.inspection.seen import Seen
 from inctrl.maths.geometry import View
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, SeesWindows
 from inctrl.registry import unknown
 from inctrl.types import Features, Fit, Identity, Item, Options
+from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views, orientation_of, tiles_of
 
 logger = logging.getLogger("inctrl")
 FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
@@ -119,7 +119,13 @@ class Inspector:
         )
 
     def fit(
-        self, normals: Iterable[Input], *, item: str = "object", window: Window | None = None
+        self,
+        normals: Iterable[Input],
+        *,
+        item: str = "object",
+        window: Window | None = None,
+        orientation: Orientation = "fixed",
+        tiles: Tiles = 1,
     ) -> "FittedInspector":
         """Prepare a context from k >= 1 normal images and calibrate it on them alone.
 
@@ -127,47 +133,39 @@ class Inspector:
         where none is left. `window` is for images of more than 8 bits (default: from the shots).
         A detector that needs no shots takes an empty list too: then there is no limit, and every
         verdict is "undecided".
+
+        orientation   `any`: parts lie any way round, so that queries are compared with eight turns
+                      of each shot
+        tiles         see shots and queries in overlapping tiles, so many along the longer side, or
+                      `auto`, by the size of each image: for small defects in large images
         """
-        fitted = self.prepare(normals, self.describe(item), window)
+        views = Views(orientation_of(orientation), tiles_of(tiles))
+        fitted = self.prepare(normals, self.describe(item), window, views)
         for warning in fitted.calibration.warnings:
             logger.warning("%s", warning)
         return fitted
 
     def prepare(
-        self, normals: Iterable[Input], item: Item, window: Window | None = None
+        self,
+        normals: Iterable[Input],
+        item: Item,
+        window: Window | None = None,
+        views: Views = AS_THEY_ARE,
     ) -> "FittedInspector":
         """`fit` for an item that is described already; warnings are kept, not logged."""
-        needed = self.detector.needs_shots
-        shots = open_shots(
-            normals, window, self.view, self.encode_shots, frame=self.frame, needed=needed
-        )
-        return self.fit_features(shots, item)
+        needed, see = self.detector.needs_shots, self.seeing(views)
+        shots = open_shots(normals, window, self.view, see, frame=self.frame, needed=needed)
+        return self.fit_features(shots, item, views)
 
-    def fit_features(self, shots: Shots, item: Item) -> "FittedInspector":
-        """`prepare` with shots that are encoded already."""
-        context = self.detector.prepare(shots.features, item)
-        names = [shot.name for shot in shots.images]
-        groups = photographs(shots.images)
-        distinct = [group[0] for group in groups]
-        calibration = calibrate(
-            self.detector,
-            shots.features if len(distinct) == len(names) else shots.features[distinct],
-            item,
-            self.alpha,
-            views=lambda: self.encode(small_views(shots.images[0])),
-            names=tuple(names[i] for i in distinct),
-        )
-        kinds = [kind_of(shot, self.backbone.image_size) for shot in shots.images]
-        told = (*shots.warnings, *unlike_shots(kinds, self.fit_mode), *copies_told(groups, names))
-        calibration = replace(calibration, warnings=(*told, *calibration.warnings))
-        return FittedInspector(
-            inspector=self,
-            context=context,
-            calibration=calibration,
-            shots=shots.images,
-            item=item.name,
-            window=shots.window,
-        )
+    def fit_features(
+        self, shots: Shots, item: Item, views: Views = AS_THEY_ARE
+    ) -> "FittedInspector":
+        """`prepare` with shots that are encoded already, by `seeing`."""
+        return fit_features(self, shots, item, views)
+
+    def seeing(self, views: Views = AS_THEY_ARE) -> Callable[[Image], Seen]:
+        """What `open_shots` sees shots with; UsageError where the detector cannot use the views."""
+        return seeing(self, views)
 
     def encode(self, images: Sequence[Image]) -> Features:
         """Features of images, those from the cache that are there."""

@@ -85,7 +85,9 @@ class Registered:
             image = fitted.open(self.store.feedback.picture(row))
             if isinstance(image, Failure):
                 continue  # this backbone cannot be shown the image
-            score = float(fitted.score(self._caching.encode([image])).score)
+            layouts = [fitted.layout(image)]
+            features = replace(fitted, inspector=self._caching).encode([image], layouts)
+            [score], _ = fitted.scored(features, layouts)
             self.store.defect_scores.remember(key, row.sha256, score)
             known[row.sha256] = score
         return tuple(known[row.sha256] for row in rows if row.sha256 in known)

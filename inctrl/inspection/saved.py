@@ -15,6 +15,7 @@ from typing import Any
 
 import PIL.Image
 import safetensors.torch
+from torch import Tensor
 
 from inctrl.adapters.file import open_adapter
 from inctrl.backbones import kind_of
@@ -26,10 +27,15 @@ from inctrl.images import Image, Window, digest
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
+from inctrl.inspection.seen import Origins, turns_of
+from inctrl.maths.tiles import Tiling
 from inctrl.prompting import banks
 from inctrl.types import unlike
+from inctrl.views import AS_THEY_ARE, Views
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
+KEPT = "views.kept"
+"""The tensor that says where the patches of thinned shots are from; no detector's own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +49,15 @@ class Packed:
 def pack(fitted: FittedInspector) -> Packed:
     """What `unpack` needs besides the shots."""
     packed = fitted.inspector.detector.pack(fitted.context)
+    origins = fitted.origins
+    if origins is not None and origins.kept is not None:
+        packed[KEPT] = origins.kept
     tensors = safetensors.torch.save({n: tensor.contiguous() for n, tensor in packed.items()})
     index = {
         "version": VERSION,
         "card": asdict(fitted.card),
         "calibration": asdict(fitted.calibration),
+        "tilings": [[one.down, one.across] for one in origins.tilings] if origins else None,
         "reach": [fitted.window.least, fitted.window.most] if fitted.window else None,
         "pictures_sha256": [digest(shot.rgb) for shot in fitted.shots],
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
@@ -88,14 +98,30 @@ def unpack(
             shots=tuple(replace(s, sha256=sha) for s, sha in zip(kept, card["shots"], strict=True)),
             item=card["item"],
             window=window,
+            # A context of before knows no views.
+            views=Views(card.get("orientation", "fixed"), card.get("tiles", 1)),
         )
         _refuse_other(name, card, inspector)
         if hashlib.sha256(packed.tensors).hexdigest() != index["tensors_sha256"]:
             raise ValueError(f"{TENSORS} is not the one it was saved with")
-        context = inspector.detector.unpack(safetensors.torch.load(packed.tensors))
+        tensors = safetensors.torch.load(packed.tensors)
+        origins = _origins(fitted.views, index.get("tilings"), kept, tensors.pop(KEPT, None))
+        context = inspector.detector.unpack(tensors)
     except (KeyError, TypeError, ValueError, OSError, UnreadableImage) as error:
         raise InvalidFile(f"context {name!r} is damaged ({error}); make it again") from None
-    return replace(fitted, context=context).with_alpha(alpha)
+    return replace(fitted, context=context, origins=origins).with_alpha(alpha)
+
+
+def _origins(
+    views: Views,
+    tilings: Sequence[Sequence[int]] | None,
+    shots: Sequence[Image],
+    kept: Tensor | None,
+) -> Origins | None:
+    if views == AS_THEY_ARE:
+        return None
+    pairs = zip(shots, tilings or (), strict=True)
+    return Origins(tuple(Tiling(s.size, *counts) for s, counts in pairs), turns_of(views), kept)
 
 
 def save_context(fitted: FittedInspector, folder: str | Path, *, overwrite: bool = False) -> None:

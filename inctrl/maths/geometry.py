@@ -55,6 +55,13 @@ class View:
         x1, y1 = min(max(round(right), x0 + 1), width), min(max(round(bottom), y0 + 1), height)
         return x0, y0, x1, y1
 
+    def cell_at(self, row: int, column: int, grid: tuple[int, int]) -> tuple[int, int]:
+        """The cell of a grid over the square behind a source pixel; the nearest one beside it."""
+        down = (row + 0.5) * self.scaled[0] / self.source[0] - self.top
+        across = (column + 0.5) * self.scaled[1] / self.source[1] - self.left
+        y, x = int(down * grid[0] / self.side), int(across * grid[1] / self.side)
+        return min(max(y, 0), grid[0] - 1), min(max(x, 0), grid[1] - 1)
+
 
 def view_of(
     source: tuple[int, int],

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from inctrl.detectors.incontext import InContext
 from inctrl.detectors.zeroshot import ZeroShot
 from inctrl.inspection.calibration import MOST_SHOTS, Calibration, calibrate
-from inctrl.inspection.inputs import NO_FEATURES
+from inctrl.inspection.seen import Seen
+from inctrl.maths.tiles import Tiling
 from inctrl.types import Features, Item
 
 ITEM = Item("thing")
@@ -26,10 +28,20 @@ def features(count: int, seed: int = 0, spread: float = 0.3) -> Features:
 
 def calibrated(shots: Features, alpha: float = 0.1, views: Features | None = None) -> Calibration:
     names = tuple(f"shot{i}" for i in range(len(shots)))
-    return calibrate(InContext(), shots, ITEM, alpha, lambda: views or _never(), names)
+
+    def changed() -> tuple[Features, list[int]]:
+        return (views, [1] * len(views)) if views else _never()
+
+    return calibrate(InContext(), seen(shots), ITEM, alpha, changed, names)
 
 
-def _never() -> Features:
+def seen(shots: Features) -> list[Seen]:
+    """Each as it is, and as a whole."""
+    alone = [shots[i : i + 1] for i in range(len(shots))]
+    return [Seen(shot, shot, Tiling((4, 4))) for shot in alone]
+
+
+def _never() -> NoReturn:
     raise AssertionError("views are for a single shot")
 
 
@@ -216,7 +228,7 @@ def test_the_pixel_limit_is_the_threshold_where_score_and_map_share_a_scale() ->
 
 
 def test_without_shots_there_is_no_limit_and_no_verdict() -> None:
-    calibration = calibrate(ZeroShot(), NO_FEATURES, ITEM, 0.1, _never, ())
+    calibration = calibrate(ZeroShot(), [], ITEM, 0.1, _never, ())
     assert calibration.method == "none"
     assert calibration.threshold == calibration.pixel_limit == math.inf
     assert {calibration.judge(score) for score in (0.0, 0.5, 1.0)} == {"undecided"}
@@ -229,7 +241,7 @@ def test_without_shots_there_is_no_limit_and_no_verdict() -> None:
 def test_low_scores_of_shots_that_nothing_is_compared_with_do_not_make_them_copies() -> None:
     shots = Features(features(4).patches, torch.tensor([1.0, 0.0, 0, 0, 0, 0]).repeat(4, 1))
     item = Item("thing", torch.eye(2, 6))
-    calibration = calibrate(ZeroShot(), shots, item, 0.1, _never, ("a", "b", "c", "d"))
+    calibration = calibrate(ZeroShot(), seen(shots), item, 0.1, _never, ("a", "b", "c", "d"))
     assert max(calibration.scores) < 1e-6
     assert calibration.warnings == ()
 
