@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from inctrl.page.events import choices
 from inctrl.views import AS_THEY_ARE, MOST_TILES, Views, orientation_of, tiles_of
 
 WAYS = [("Yes", "fixed"), ("No, they lie any way round", "any")]
@@ -39,7 +40,7 @@ class Seen:
 
 def shown_as(views: Views) -> tuple[Any, Any]:
     """Updates of the questions to these answers."""
-    return gr.Radio(value=views.orientation), gr.Dropdown(value=str(views.tiles))
+    return gr.Radio(choices=WAYS, value=views.orientation), choices(PARTS, str(views.tiles))
 
 
 def views_of(way: str | None, tiles: str | None) -> Views:
