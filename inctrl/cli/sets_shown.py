@@ -93,7 +93,7 @@ def shots_words(count: int) -> str:
 
 def seen_words(views: "Views") -> str:
     """How a set is seen, behind what else is said of it; nothing where that is the usual way."""
-    return f"\t{views.words}" if views.words else ""
+    return f"\t{views.brief}" if views.brief else ""
 
 
 def _line(shot: "Shot") -> str:

@@ -86,5 +86,5 @@ def set_choices(store: Store) -> list[tuple[str, str]]:
 
 
 def _label(one: Summary) -> str:
-    seen = f"; {one.views.words}" if one.views.words else ""
-    return f"{one.name}  (version {one.version}, {plural(one.shots, 'image')}{seen})"
+    about = (f"version {one.version}", plural(one.shots, "image"), one.views.brief)
+    return f"{one.name}  ({', '.join(filter(None, about))})"

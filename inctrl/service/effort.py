@@ -11,8 +11,8 @@ from inctrl.service.error_replies import TooLarge
 from inctrl.store import SetVersion
 from inctrl.views import Views
 
-SENT_ALONG = 1024
-"""Looks at the shots of one request: a minute's work of a small processor."""
+SENT_ALONG = 512
+"""Looks at the shots of one request: less than a minute's work of a small processor."""
 OF_A_SET = 10_000
 """Looks at the shots of a version: as many as it may have shots."""
 Size = tuple[int, int]

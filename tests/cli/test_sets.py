@@ -87,15 +87,15 @@ def test_a_set_says_how_it_is_seen_and_a_change_is_a_version(
 ) -> None:
     assert run("add", "screw", images, "--orientation", "any", "--item", "screw") == 0
     assert run("change", "screw", "--tiles", "auto", "--note", "burrs") == 0
-    words = "parts lie any way round; each image seen in tiles, by its size"
-    assert said(capsys)[1] == f"screw@2: 4 shots\t{words}"
+    assert said(capsys)[1] == "screw@2: 4 shots\tany way round, tiles auto"
     run("show", "screw")
+    words = "parts lie any way round; each image seen in tiles, by its size"
     assert f"seen     {words}" in said(capsys)
     run("show", "screw@1", "--json")
     shown = json.loads(capsys.readouterr().out)
     assert (shown["orientation"], shown["tiles"]) == ("any", 1)
     run("list")
-    assert said(capsys)[0].split("\t")[-1] == words
+    assert said(capsys)[0].split("\t")[-1] == "any way round, tiles auto"
     run("add", "bottle", images)
     run("list")
     assert said(capsys)[-2].split("\t")[-1].startswith("changed ")

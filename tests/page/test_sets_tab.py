@@ -96,7 +96,8 @@ def test_how_a_set_is_looked_at_is_shown_and_changed_in_a_version(
         words = "arts lie any way round; each image seen in tiles, by its size"
         assert f"P{words}." in text
         assert "looked at in another way" in text
-        assert dropdown.choices == [(f"field  (version 2, 4 images; p{words})", "field")]
+        label = "field  (version 2, 4 images, any way round, tiles auto)"
+        assert dropdown.choices == [(label, "field")]
         assert bench.store.sets.get("field").views == Views("any", "auto")
         await tab.change_set("field", "any", "auto")
         assert bench.store.sets.get("field").version == 2
