@@ -7,7 +7,6 @@ which needs a backbone with text): they rank the queries, but nothing is called 
 import argparse
 import json
 import logging
-import math
 import sys
 import time
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inctrl.cli.detect_output import tell, tell_compared
 from inctrl.cli.options import (
     add_alpha,
     add_backbone_options,
@@ -23,9 +23,10 @@ from inctrl.cli.options import (
     add_domain,
     add_fit,
     add_several,
+    add_views,
     chosen,
 )
-from inctrl.cli.output import next_free, say, say_json
+from inctrl.cli.output import next_free, say_json
 from inctrl.cli.progress import tracked
 from inctrl.errors import UsageError
 
@@ -33,19 +34,17 @@ if TYPE_CHECKING:
     from inctrl.inspection.fitted import FittedInspector
     from inctrl.inspection.inputs import Input
     from inctrl.inspection.inspector import Inspector
-    from inctrl.types import Failure, Result
 
 EXAMPLES = """examples:
   inctrl detect query.png --normal good1.png good2.png good3.png good4.png
   inctrl detect incoming/ --normal good/ --recursive --out runs/monday
   inctrl detect query.png --normal good/ --save-context bottle-cap
+  inctrl detect board.png --normal good/ --tiles auto --orientation any
   inctrl detect query.png --context bottle-cap --fail-on anomalous
   inctrl detect query.png --set bottle-cap            # what `inctrl sets add bottle-cap ...` keeps
   inctrl detect incoming/ --item hazelnut --domain industrial    # no normal image: ranks only
 """
 DEFAULT_OUT = Path("runs", "detect")
-NOTES = 8
-"""Most lines on how queries differ from the shots."""
 logger = logging.getLogger("inctrl")
 
 
@@ -89,6 +88,7 @@ def _add_normal_options(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="values shown as black and white in images of more than 8 bits (default: from shots)",
     )
+    add_views(normal)
 
 
 def _add_detector_options(parser: argparse.ArgumentParser) -> None:
@@ -148,10 +148,10 @@ def run(args: argparse.Namespace) -> int:
         outcomes, compared = fitted.stream(queries), dict[str, list[str]]()
         for outcome in tracked(outcomes, len(queries), "inspecting", args.quiet):
             writer.add(outcome)
-            _tell(outcome, args.json)
+            tell(outcome, args.json)
             for note in getattr(outcome, "compared", ()):
                 compared.setdefault(note, []).append(outcome.name)
-    _tell_compared(compared)
+    tell_compared(compared)
     if fitted.inspector.cache:
         fitted.inspector.cache.prune()
     if args.json:
@@ -174,7 +174,7 @@ def _queries(args: argparse.Namespace) -> list[Path]:
 def _fitted(args: argparse.Namespace) -> "FittedInspector":
     """The prepared shots: from --normal, or as --save-context wrote them."""
     from inctrl.images import Window
-    from inctrl.inspection.saved import load_context, save_context
+    from inctrl.inspection.saved import load_context, refuse_others, save_context
 
     if args.context or args.set:
         kind = "context" if args.context else "set"
@@ -183,7 +183,9 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
                 name = flag.replace("_", "-")
                 raise UsageError(f"--{name} belongs to --normal; the saved {kind} has its own")
     if args.context:
-        return load_context(_inspector(args), args.context, alpha=chosen(args, "alpha"))
+        fitted = load_context(_inspector(args), args.context, alpha=chosen(args, "alpha"))
+        refuse_others(f"context {args.context!r}", fitted.views, args.orientation, args.tiles)
+        return fitted
     if args.set:
         return _registered(args)
     if args.fail_on == "anomalous" and not args.normal:
@@ -199,7 +201,11 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
     # An adapter names a detector of its own.
     default = None if args.normal or args.adapter else "zeroshot"
     fitted = _inspector(args, default).fit(
-        _normals(args), item=args.item or "object", window=window
+        _normals(args),
+        item=args.item or "object",
+        window=window,
+        orientation=args.orientation or "fixed",
+        tiles=args.tiles or 1,
     )
     if args.save_context:
         save_context(fitted, args.save_context, overwrite=args.overwrite)
@@ -209,10 +215,12 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
 def _registered(args: argparse.Namespace) -> "FittedInspector":
     """A set of the store; it is prepared where this detector meets it for the first time."""
     from inctrl.inspection.registered import Registered
+    from inctrl.inspection.saved import refuse_others
     from inctrl.store import open_store
 
     with open_store(args.store, make=False) as store:
         fitted = Registered(store, _inspector(args)).fitted(args.set, alpha=args.alpha)
+    refuse_others(f"set {fitted.normal_set!r}", fitted.views, args.orientation, args.tiles)
     for warning in fitted.calibration.warnings:
         logger.warning("%s", warning)
     return fitted
@@ -258,41 +266,3 @@ def _normals(args: argparse.Namespace) -> "Iterable[Input]":
             yield from read_fewshot_list(path)
         else:
             yield path
-
-
-def _tell(outcome: "Result | Failure", as_json: bool) -> None:
-    """One line for each query on stdout: verdict, score, limit, p-value, name."""
-    from inctrl.reporting.words import printable
-    from inctrl.types import Failure
-
-    if isinstance(outcome, Failure):
-        sys.stderr.write(f"inctrl: {outcome.error}\n")
-        line = f"unreadable  {'':29}  {printable(outcome.name)}\n"
-    else:
-        limit = f"limit {_figure(outcome.threshold)}  p {outcome.p_value:.3f}"
-        if not math.isfinite(outcome.threshold):
-            limit = "no limit"
-        numbers = f"{_figure(outcome.score):>8}  {limit:21}"
-        line = f"{outcome.verdict:10}  {numbers:29}  {printable(outcome.name)}\n"
-        for doubt in outcome.image.doubts:
-            logger.warning("%s: %s", printable(outcome.name), doubt)
-    if not as_json:
-        say(line)
-
-
-def _tell_compared(notes: dict[str, list[str]]) -> None:
-    """How queries differ from the shots: one line for all that differ alike."""
-    from inctrl.inspection.likeness import listed
-    from inctrl.reporting.words import printable
-
-    often = sorted(notes.items(), key=lambda pair: -len(pair[1]))
-    for note, names in often[:NOTES]:
-        logger.warning("%s: %s", listed([printable(name) for name in names]), note)
-    if len(often) > NOTES:
-        more = sum(len(names) for _, names in often[NOTES:])
-        logger.warning("the report has such notes on %d further images", more)
-
-
-def _figure(score: float) -> str:
-    """Distances of some detectors run to thousands, residuals lie below one."""
-    return f"{score:.4f}" if abs(score) < 100 else f"{score:.1f}"

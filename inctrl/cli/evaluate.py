@@ -112,7 +112,9 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
     from inctrl.data.sources import find_data
     from inctrl.evaluation.contenders import adapter_spec, load_entrants, read_spec
     from inctrl.evaluation.plan import Plan, chosen, shots_of
+    from inctrl.views import Views, orientation_of, tiles_of
 
+    views = Views(orientation_of(args.orientation or "fixed"), tiles_of(args.tiles or 1))
     shots, seeds = shots_of(args.protocol, args.shots), tuple(range(args.seeds))
     specs = [read_spec(text) for text in args.detector] + [adapter_spec(n) for n in args.adapter]
     found = [find_data(spec) for spec in args.data]
@@ -125,6 +127,7 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
         tally,
         domain=args.domain,
         alpha=args.alpha,
+        views=views,
         **backbone_arguments(args),
     )
     return Plan(

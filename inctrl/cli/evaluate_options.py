@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from inctrl.cli.options import add_alpha, add_cache, add_data, add_domain, add_fit, add_several
+from inctrl.cli.options import (
+    add_alpha,
+    add_cache,
+    add_data,
+    add_domain,
+    add_fit,
+    add_several,
+    add_views,
+)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +52,7 @@ def add_contender_options(parser: argparse.ArgumentParser) -> None:
     add_several(group, "--adapter", "NAME", words)
     add_domain(group)
     add_fit(group)
+    add_views(group)
     add_alpha(group, 0.05)
 
 

@@ -132,6 +132,22 @@ def add_domain(group: argparse._ArgumentGroup, default: str | None = "inctrl") -
     )
 
 
+def add_views(group: argparse._ActionsContainer) -> None:
+    """How images are seen; unless they are given, as they are, or as a saved context has it."""
+    group.add_argument(
+        "--orientation",
+        choices=("fixed", "any"),
+        help="any: parts lie any way round, so that eight turns of each normal image are compared "
+        "with (default: fixed)",
+    )
+    group.add_argument(
+        "--tiles",
+        metavar="N|auto",
+        help="see each image in overlapping tiles, N along its longer side, or by its size: for "
+        "small defects in large images (default: 1)",
+    )
+
+
 def add_alpha(group: argparse._ArgumentGroup, default: float | None = None) -> None:
     group.add_argument(
         "--alpha",

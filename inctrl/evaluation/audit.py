@@ -21,6 +21,7 @@ from inctrl.evaluation.features import DecodedImages, SharedFeatures
 from inctrl.evaluation.plan import Plan
 from inctrl.evaluation.score import TOGETHER, Judged, Scorer, judge, score_category
 from inctrl.inspection.inspector import Inspector
+from inctrl.views import AS_THEY_ARE, Views
 
 TOLERANCE = 1e-5
 """How far a score (map, limit) may move, as a share of the largest: rounding moves it less."""
@@ -62,6 +63,7 @@ class _Way:
     decoded: DecodedImages
     score: Scorer
     together: int = TOGETHER
+    views: Views = AS_THEY_ARE
 
     def go(self) -> Judged:
         return judge(
@@ -72,6 +74,7 @@ class _Way:
             self.decoded,
             self.score,
             self.together,
+            self.views,
         )
 
 
@@ -102,7 +105,8 @@ def _audit_one(
     rows = np.unique(np.linspace(0, len(category.test) - 1, IMAGES).round().astype(int))
     chosen = replace(category, test=tuple(category.test[i] for i in rows))
     decoded = DecodedImages(content.deep)
-    way = _Way(entrant.inspector, chosen, min(plan.shots), plan.seeds[0], decoded, score)
+    k, seed, views = min(plan.shots), plan.seeds[0], entrant.views
+    way = _Way(entrant.inspector, chosen, k, seed, decoded, score, views=views)
     label, name = entrant.contender.label, f"{category.dataset}/{category.name}"
     try:
         first = way.go()

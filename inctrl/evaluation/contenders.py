@@ -19,6 +19,7 @@ from inctrl.errors import UsageError
 from inctrl.evaluation.results import Contender
 from inctrl.inspection.inspector import Inspector
 from inctrl.protocols import Backbone
+from inctrl.views import AS_THEY_ARE, Views
 
 SPEC = re.compile(r"(?P<name>(?:anomalib:)?[^:@]+)(?::(?P<options>[^@]*))?(?:@(?P<backbone>.+))?")
 FORM = "NAME[:KEY=VALUE,...][@BACKBONE]"
@@ -40,6 +41,7 @@ class Entrant:
     """A contender, and what does its work.
 
     identity   hash of all that its scores depend on besides data, shots and seed; not the label
+    views      how it sees shots and queries
     seen       digests of the images that its adapter was trained on, as the adapter tells them
     """
 
@@ -47,6 +49,7 @@ class Entrant:
     inspector: Inspector
     identity: str
     seen: frozenset[str] = frozenset()
+    views: Views = AS_THEY_ARE
 
 
 def read_spec(text: str) -> Spec:
@@ -68,14 +71,19 @@ def adapter_spec(name: str) -> Spec:
 
 
 def load_entrants(
-    specs: Sequence[Spec], cache: Remembers | None, tally: Tally, **how: Any
+    specs: Sequence[Spec],
+    cache: Remembers | None,
+    tally: Tally,
+    views: Views = AS_THEY_ARE,
+    **how: Any,
 ) -> tuple[Entrant, ...]:
     """Load all that are asked for; a backbone that several use is loaded once.
 
+    views   how all of them see shots and queries; UsageError where one cannot
     how     further arguments of Inspector.load, for all of them
     """
     shared = {**how, "loader": sharing(load_backbone)}
-    loaded = [_load(spec, cache, tally, shared) for spec in specs]
+    loaded = [_load(spec, cache, tally, shared, views) for spec in specs]
     entrants = tuple(_distinguished(specs, loaded))
     labels = [entrant.contender.label for entrant in entrants]
     for label in labels:
@@ -99,7 +107,7 @@ def sharing(load: Callable[..., Backbone]) -> Callable[..., Backbone]:
     return shared
 
 
-def enter(inspector: Inspector, label: str) -> Entrant:
+def enter(inspector: Inspector, label: str, views: Views = AS_THEY_ARE) -> Entrant:
     """An inspector as a contender.
 
     Images are encoded one by one: which of them were remembered must not decide in which batches
@@ -107,12 +115,16 @@ def enter(inspector: Inspector, label: str) -> Entrant:
     """
     identity = inspector.identity
     adapter = Path(identity.adapter).name if identity.adapter else None
-    contender = Contender(label=label, **{**asdict(identity), "adapter": adapter})
-    key = identity.key(float(inspector.alpha))
-    return Entrant(contender, replace(inspector, batch=1), key)
+    named = {**asdict(identity), "adapter": adapter}
+    contender = Contender(label=label, **named, **asdict(views))
+    unusual = [asdict(views)] if views != AS_THEY_ARE else []  # keys of before know of none
+    key = identity.key(float(inspector.alpha), *unusual)
+    return Entrant(contender, replace(inspector, batch=1), key, views=views)
 
 
-def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, Any]) -> Entrant:
+def _load(
+    spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, Any], views: Views
+) -> Entrant:
     own = {"backbone": spec.backbone} if spec.backbone else {}
     inspector = Inspector.load(
         **{**how, **own},
@@ -122,11 +134,12 @@ def _load(spec: Spec, cache: Remembers | None, tally: Tally, how: Mapping[str, A
         cache="off",
     )
     inspector = replace(inspector, cache=cache, tally=tally)
+    inspector.seeing(views)  # refuses before anything is read what would fail on every category
     adapter = inspector.adapter
     if adapter is None:
-        return enter(inspector, spec.label)
+        return enter(inspector, spec.label, views)
     label = f"{inspector.detector.name} ({Path(adapter.path).name})"
-    return replace(enter(inspector, label), seen=frozenset(adapter.config.images.split()))
+    return replace(enter(inspector, label, views), seen=frozenset(adapter.config.images.split()))
 
 
 def _distinguished(specs: Sequence[Spec], entrants: Sequence[Entrant]) -> Iterator[Entrant]:

@@ -7,6 +7,7 @@ from inctrl.data.categories import Category
 from inctrl.data.stored import Stored
 from inctrl.evaluation.contenders import Entrant
 from inctrl.images import Image, Window, shared_window
+from inctrl.inspection.seen import tiling_for, turns_of
 from inctrl.protocols import ComparesVersions
 from inctrl.types import Features
 
@@ -116,11 +117,14 @@ def bytes_needed(
     image = categories[0].test[0].image.open()
     total = 0
     for group in groups(entrants):
-        each = size_of(group[0].inspector.encode([image]))
+        first, views = group[0].inspector, group[0].views
+        tiles = len(tiling_for(image.size, views, first.backbone.image_size))
+        each = tiles * size_of(first.encode([image]))
         detectors = [entrant.inspector.detector for entrant in group]
         versions = max(
             (len(d.versions(image)) for d in detectors if isinstance(d, ComparesVersions)),
             default=0,
         )
-        total += sum(each * (len(c.test) + drawn(c) * (1 + versions)) for c in categories)
+        shown = turns_of(views) + versions
+        total += sum(each * (len(c.test) + drawn(c) * shown) for c in categories)
     return total

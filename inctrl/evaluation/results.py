@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inctrl.types import Fit, Options, Verdict
+from inctrl.views import Orientation, Tiles, Views
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Contender:
     adapter: str | None = None
     adapter_sha256: str | None = None
     text_sha256: str | None = None
+    orientation: Orientation = "fixed"
+    tiles: Tiles = 1
+
+    @property
+    def views(self) -> Views:
+        """How it saw shots and queries."""
+        return Views(self.orientation, self.tiles)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _compute(run: Run, slot: Slot, decoded: DecodedImages) -> tuple[Cell, tuple[
     entrant, category = run.plan.entrants[slot.contender], run.plan.categories[slot.category]
     spent = run.timings.of(entrant.contender.label)
     encoded, seconds = run.tally.encoded, run.tally.seconds
-    judged = judge(entrant.inspector, category, slot.k, slot.seed, decoded)
+    judged = judge(entrant.inspector, category, slot.k, slot.seed, decoded, views=entrant.views)
     started = time.perf_counter()
     cell = cell_of(judged, entrant.contender.label, category, slot.k, slot.seed)
     spent.add(judged, cell, time.perf_counter() - started)

@@ -10,6 +10,7 @@ from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inputs import NO_FEATURES, Shots, small_views
 from inctrl.inspection.likeness import kind_of, unlike_shots
+from inctrl.inspection.orientation import hints
 from inctrl.inspection.photographs import copies_told, photographs
 from inctrl.inspection.seen import Origins, Seen, refuse_views, see, settled, tiles
 from inctrl.maths.tiles import Tiling
@@ -51,6 +52,9 @@ def fit_features(inspector: "Inspector", shots: Shots, item: Item, views: Views)
     )
     kinds = [kind_of(shot, inspector.backbone.image_size) for shot in shots.images]
     told = (*shots.warnings, *unlike_shots(kinds, inspector.fit_mode), *copies_told(groups, names))
+    if views.orientation == "fixed":
+        found = hints([shots.images[i] for i in distinct])
+        told += found if found and detector_entry(inspector.detector.name).any_place else ()
     return FittedInspector(
         inspector=inspector,
         context=context,

@@ -31,7 +31,7 @@ from inctrl.inspection.seen import Origins, turns_of
 from inctrl.maths.tiles import Tiling
 from inctrl.prompting import banks
 from inctrl.types import unlike
-from inctrl.views import AS_THEY_ARE, Views
+from inctrl.views import AS_THEY_ARE, Views, orientation_of, tiles_of
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1
 KEPT = "views.kept"
@@ -209,6 +209,23 @@ def _as_recorded(context: str, card: dict[str, Any], chosen: dict[str, Any]) -> 
         known["domain"] = bank[1]
     options = {**card["options"], **chosen.get("options", {})}
     return {**known, **chosen, "options": options}
+
+
+def refuse_others(
+    what: str, views: Views, orientation: str | None = None, tiles: str | int | None = None
+) -> None:
+    """ContextMismatch where somebody asks to see in another way what was prepared in this one."""
+    asked = Views(
+        views.orientation if orientation is None else orientation_of(orientation),
+        views.tiles if tiles is None else tiles_of(tiles),
+    )
+    pairs = zip(asdict(views).items(), asdict(asked).values(), strict=True)
+    differ = [f"{name} {then!r}, not {now!r}" for (name, then), now in pairs if then != now]
+    if differ:
+        raise ContextMismatch(
+            f"{what} was prepared with {' and '.join(differ)}; use the same, or prepare the shots "
+            "again"
+        )
 
 
 def _refuse_other(context: str, saved: dict[str, Any], inspector: Inspector) -> None:

@@ -12,6 +12,7 @@ from inctrl.reporting.pictures import thumbnail
 from inctrl.reporting.plot import plot
 from inctrl.reporting.run import AnyRow, Row, RunInfo, failed, scored
 from inctrl.reporting.templates import environment
+from inctrl.views import Views
 
 MOST_SHOTS = 24
 MOST_LISTED = 2000
@@ -89,6 +90,7 @@ def _provenance(info: RunInfo, ranked: Sequence[Row], seconds: float) -> list[tu
         ("Options", words.printable(options) or "none"),
         ("Adapter", words.printable(card.adapter or "none")),
         ("Fit", card.fit),
+        *([("Seen", seen)] if (seen := Views(card.orientation, card.tiles).words) else []),
         ("Brightness window", window),
         ("Text prior", words.prior_words(card)),
         ("Calibration", f"{info.method}{scores}"),

@@ -57,5 +57,6 @@ def _contender(contender: Contender) -> tuple[tuple[str, str], ...]:
         ("Backbone fingerprint", printable(contender.fingerprint)),
         ("Adapter", adapter),
         ("Fit", contender.fit),
+        *([("Seen", seen)] if (seen := contender.views.words) else []),
         ("Text prior", printable(contender.text_prior) or "none"),
     )
