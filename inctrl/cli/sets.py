@@ -98,10 +98,9 @@ def run_add(args: argparse.Namespace) -> int:
 
 def _seen(args: argparse.Namespace) -> "tuple[Orientation | None, Tiles | None]":
     """What was said of how a set is seen."""
-    from inctrl.views import orientation_of, tiles_of
+    from inctrl.views import tiles_of
 
-    orientation = None if args.orientation is None else orientation_of(args.orientation)
-    return orientation, None if args.tiles is None else tiles_of(args.tiles)
+    return args.orientation, None if args.tiles is None else tiles_of(args.tiles)
 
 
 class _Pictures:
@@ -216,12 +215,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": Path, "metavar": "FILE.zip", "help": "the exported file"},
     "--item": {"help": "what a new set shows, in words (default: object)"},
     "--orientation": {
-        "metavar": "fixed|any",
-        "help": "any: the parts lie any way round (default: fixed)",
+        "choices": ("fixed", "any"),
+        "help": "any: the parts lie any way round (default of a new set: fixed)",
     },
     "--tiles": {
         "metavar": "N|auto",
-        "help": "see images in N tiles along the longer side, for small defects (default: 1)",
+        "help": "see images in N tiles along the longer side (default of a new set: 1)",
     },
     "--recursive": {"action": "store_true", "help": "folders with subfolders"},
     "--frame": {"default": "all", "metavar": "N|first|all", "help": "of stacks (default: all)"},

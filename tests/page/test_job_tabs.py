@@ -99,9 +99,11 @@ def test_an_evaluation_fills_a_table_and_draws_curves(
     rooted: Settings,
     messages: list[str],
 ) -> None:
-    async def work(_train: TrainTab, evaluate: EvaluateTab, _bench: Workbench) -> None:
+    async def work(_train: TrainTab, evaluate: EvaluateTab, bench: Workbench) -> None:
         await evaluate.look(None)
-        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1, *AS_USUAL)
+        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1, "any", "2")
+        spec = bench.store.jobs.get(started[0].value).spec
+        assert (spec["orientation"], spec["tiles"]) == ("any", 2)
         status, details, *_ = await ended(evaluate.board, started[0].value)
         assert "Done" in status
         assert "made/field" in details
