@@ -45,7 +45,17 @@ def problem(status: int, code: str, **headers: str) -> tuple[int, dict[str, str]
 JSON = {"Content-Type": "application/json"}
 LIMITS = json.dumps(
     dict.fromkeys(
-        ("file_bytes", "request_bytes", "images", "pixels", "queue", "deadline_seconds"), 1
+        (
+            "file_bytes",
+            "request_bytes",
+            "images",
+            "pixels",
+            "tiles",
+            "looks",
+            "queue",
+            "deadline_seconds",
+        ),
+        1,
     )
     | {"longest_deadline_seconds": 1, "formats": [], "map_formats": []}
 ).encode()

@@ -184,12 +184,18 @@ class VerifyReply(Schema):
 
 
 class LimitsReply(Schema):
-    """What the service takes."""
+    """What the service takes.
+
+    `tiles` along the longer side of an image, `looks` at the shots of one request: in each of their
+    turns, tile by tile.
+    """
 
     file_bytes: int
     request_bytes: int
     images: int
     pixels: int
+    tiles: int
+    looks: int
     queue: int
     deadline_seconds: float
     longest_deadline_seconds: float
