@@ -157,6 +157,63 @@ def test_what_is_set_for_all_runs_yields_to_what_a_context_records(
     assert "was prepared with fit 'squash', not 'crop'" in one_line(capsys)
 
 
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Shots prepared with their turns, and in tiles."""
+    folder = tmp_path_factory.mktemp("turned") / "bricks"
+    flags = ("--save-context", str(folder), "--orientation", "any", "--tiles", "2")
+    assert detect(folder.with_name("run"), HOLE, flags=flags) == 0
+    return str(folder)
+
+
+def test_turns_and_tiles_are_recorded_and_come_back_with_a_context(
+    turned: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = scores(Path(turned).with_name("run"))
+    same = ("--orientation", "any", "--tiles", "2")
+    for name, flags in (("a", ()), ("b", same)):
+        out = str(tmp_path / name)
+        assert run(["detect", HOLE, "--context", turned, "--out", out, *flags]) == 0
+        after = scores(tmp_path / name)
+        assert (after["card"]["orientation"], after["card"]["tiles"]) == ("any", 2)  # type: ignore[index]
+        assert after["results"][0]["score"] == pytest.approx(  # type: ignore[index]
+            before["results"][0]["score"],  # type: ignore[index]
+            abs=1e-6,
+        )
+        assert after["results"][0]["evidence"] == before["results"][0]["evidence"]  # type: ignore[index]
+    assert "any way round" in (tmp_path / "a/report.html").read_text()
+    capsys.readouterr()
+    clash = ["--orientation", "fixed", "--tiles", "auto"]
+    assert run(["detect", HOLE, "--context", turned, "--out", str(tmp_path / "c"), *clash]) == 6
+    assert one_line(capsys).startswith(
+        f"inctrl: context {turned!r} was prepared with orientation 'any', not 'fixed' and tiles 2, "
+        "not 'auto'; "
+    )
+
+
+def test_as_they_are_nothing_is_said_of_turns_and_tiles(out: Path) -> None:
+    assert detect(out, HOLE) == 0
+    assert (scores(out)["card"]["orientation"], scores(out)["card"]["tiles"]) == ("fixed", 1)  # type: ignore[index]
+    assert "<dt>Seen" not in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--tiles", "0"), "tiles '0' is not 'auto' or a number from 1 to 8"),
+        (("--tiles", "many"), "tiles 'many' is not 'auto'"),
+        (("--tiles", "2", "--fit", "crop"), "fit 'crop' leaves out the borders"),
+        (("--tiles", "auto", "--detector", "padim"), "'padim' does not look for patches at any"),
+        (("--orientation", "any", "--detector", "regad"), "'regad' does not look for patches"),
+    ],
+)
+def test_views_that_cannot_be_had_are_refused_in_a_line(
+    out: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], said: str
+) -> None:
+    assert detect(out, HOLE, flags=flags) == 2
+    assert said in one_line(capsys)
+
+
 def test_a_name_that_is_none_is_told_before_any_difference(
     context: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

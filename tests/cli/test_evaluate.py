@@ -84,6 +84,29 @@ def test_the_main_job(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert times["contenders"]["incontext"]["cells"] == 8
 
 
+def test_turns_and_tiles_are_of_all_contenders_and_recorded(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, views = tmp_path / "out", ("--orientation", "any", "--tiles", "2")
+    few = ("--shots", "2", "--seeds", "1", "--only", "field")
+    assert evaluate(data, out, *few) == 0
+    plain = json.loads((out / "results.json").read_text())
+    assert evaluate(data, out, *few, *views) == 0
+    seen = json.loads((out / "results.json").read_text())
+    [before], [after] = plain["contenders"], seen["contenders"]
+    assert (before["orientation"], before["tiles"]) == ("fixed", 1)
+    assert (after["orientation"], after["tiles"]) == ("any", 2)
+    assert (
+        plain["cells"][0]["scores"] != seen["cells"][0]["scores"]
+    )  # another cell, not the kept one
+    assert "any way round" in (out / "report.html").read_text()
+    assert evaluate(data, out, *few, "--audit", *views) == 0
+    capsys.readouterr()
+    assert evaluate(data, tmp_path / "no", "--detector", "incontext", "padim", "--tiles", "2") == 2
+    assert "'padim' does not look for patches at any place" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
 def test_what_is_not_used_is_warned_of_and_kept_in_the_results(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

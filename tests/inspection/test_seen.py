@@ -9,10 +9,12 @@ from fakes import FakeBackbone
 from torch import Tensor
 from torch.nn import functional as F
 
+from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.backbones.cache import FeatureCache
 from inctrl.decoding import open_image
 from inctrl.detectors import DETECTORS, build_detector
 from inctrl.detectors.incontext import InContext, InContextOptions
+from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
 from inctrl.errors import UsageError
 from inctrl.inspection import seen
 from inctrl.inspection.fitted import inspect_together
@@ -275,6 +277,39 @@ def test_detectors_that_look_at_any_place_find_the_spot_in_all_views(
     row, column = np.unravel_index(bad.anomaly_map.argmax(), bad.anomaly_map.shape)
     assert row > 70
     assert column < 30
+
+
+def place(result: Result) -> tuple[int, int]:
+    row, column = np.unravel_index(result.anomaly_map.argmax(), result.anomaly_map.shape)
+    return int(row), int(column)
+
+
+@pytest.mark.parametrize("views", [{"orientation": "any"}, {"tiles": 2}])
+def test_a_trained_fusion_sees_each_tile_as_a_query_of_its_own(views: dict[str, object]) -> None:
+    detector = InCTRL(InCTRLFusion(7, 64), text=False, options=InCTRLOptions())
+    fitted = Inspector(FakeBackbone(), detector).fit(SHOTS, **views)  # type: ignore[arg-type]
+    [result] = fitted.inspect([part(71, spot=True)])
+    row, column = place(result)
+    assert row > 70
+    assert column < 30
+
+
+@pytest.mark.parametrize("views", [{"orientation": "any"}, {"tiles": 2}])
+def test_windows_and_sentences_work_on_tiles_too(views: dict[str, object]) -> None:
+    detector = Inspector.load(
+        "tiny", detector="winclip", device="cpu", image_size=96, cache="off", layers=["stride8"]
+    )
+    fitted = detector.fit(SHOTS[:2], **views)  # type: ignore[arg-type]
+    query = part(71, (192, 192))
+    query[150:180, 10:40] = (250, 20, 20)
+    [result] = fitted.inspect([query])
+    assert result.anomaly_map.shape == (192, 192)
+    row, column = place(result)
+    assert row > 120
+    assert column < 70
+    [alone] = detector.fit([], **views).inspect([query])  # type: ignore[arg-type]
+    assert alone.verdict == "undecided"
+    assert np.isfinite(alone.anomaly_map).all()
 
 
 def test_parts_that_ask_for_the_place_of_a_patch_keep_their_grids() -> None:
