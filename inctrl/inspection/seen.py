@@ -22,8 +22,11 @@ from inctrl.views import Views
 
 PER_SHOT = 2**14
 """Patches of a layer that are kept of one shot while others are still to come."""
-MOST = 2**16
-"""Those of all shots, where patches may come loose: more are thinned, as many of each shot."""
+MOST = 2**15
+"""Those of all shots, where patches may come loose: more are thinned, as many of each shot.
+
+An eighth of the patches of turned shots cost 0.4 points of AUROC on eight sets, half of them 0.2.
+"""
 MOST_WHOLE = 2**18
 """Those that a detector is given which needs them in their grids."""
 TOGETHER = 8

@@ -17,6 +17,9 @@ from inctrl.views import MOST_TILES
 
 OVERLAP = 0.25
 """Least share of a tile's side that it has in common with its neighbour."""
+RIM = 0.2
+"""Share of an overlap at a tile's inner border that counts for nothing: there a backbone sees the
+end of its picture, and half of a thing."""
 COVERED = 2.0
 """Of `automatic`, the side of a tile over that which the backbone sees, at the most."""
 Span = tuple[int, int]
@@ -99,17 +102,20 @@ def _weights(spans: list[Span]) -> list[Tensor]:
         places = torch.arange(start, end, dtype=torch.float64) + 0.5
         weight = torch.ones_like(places)
         if i > 0:
-            before = spans[i - 1][1]
-            weight *= ((places - start) / max(1, before - start)).clamp(max=1)
+            weight *= _ramp((places - start) / max(1, spans[i - 1][1] - start))
         if i + 1 < len(spans):
-            after = spans[i + 1][0]
-            weight *= ((end - places) / max(1, end - after)).clamp(max=1)
+            weight *= _ramp((end - places) / max(1, end - spans[i + 1][0]))
         raw.append(weight)
     total = torch.zeros(spans[-1][1], dtype=torch.float64)
     for (start, end), weight in zip(spans, raw, strict=True):
         total[start:end] += weight
     pairs = zip(spans, raw, strict=True)
     return [(weight / total[start:end]).float() for (start, end), weight in pairs]
+
+
+def _ramp(inside: Tensor) -> Tensor:
+    """From shares of an overlap to weights from 0 to 1: rising between RIM and 1 - RIM."""
+    return ((inside - RIM) / (1 - 2 * RIM)).clamp(0, 1)
 
 
 def _nearest(spans: list[Span], place: int) -> int:
