@@ -1,7 +1,7 @@
 """Small defects in large images: what tiles find, and what they cost.
 
     python -m benchmarks.tiles [DATA] [--backbone tiny] [--tiles 1 2 4 8 auto] [--shots 4]
-        [--boards 12] [--sizes 1 2 4] [--bank ROWS]
+        [--boards 12] [--sizes 1 2 4] [--sets A B] [--bank ROWS]
 
 Boards of 4000 x 3000 pixels with one defect of 12 pixels each (benchmarks/board.py), and as many
 without, against shots of further boards. `found`: defects above the limit; `above`: those that
@@ -79,6 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--boards", type=int, default=12)
     parser.add_argument("--sizes", nargs="+", default=["1", "2", "4"], help="tiles on DATA")
+    parser.add_argument("--sets", nargs="*", help="names of the sets of DATA (default: all)")
     parser.add_argument("--bank", type=int, help="patches of a layer that a bank may hold")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -128,7 +129,8 @@ def on_sets(args: argparse.Namespace) -> None:
     inspector = Inspector.load(args.backbone, cache="off")
     print(f"\nimage, pixel AUROC, k = 4, seed 0\n{'':14}" + "".join(f"{n:>16}" for n in args.sizes))
     rows = []
-    for data in (one for one in read_data(args.data) if one.has_masks):
+    masked = [one for one in read_data(args.data) if one.has_masks]
+    for data in (one for one in masked if not args.sets or one.name in args.sets):
         cells = []
         for tiles in args.sizes:
             views = Views(tiles=tiles_of(tiles))
