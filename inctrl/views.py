@@ -49,8 +49,14 @@ class Views:
     tiles: Tiles = 1
 
     @property
+    def brief(self) -> str:
+        """What is unusual of them, for a list; empty: nothing."""
+        turned = ["any way round"] if self.orientation == "any" else []
+        return ", ".join([*turned, *([f"tiles {self.tiles}"] if self.tiles != 1 else [])])
+
+    @property
     def words(self) -> str:
-        """What is unusual of them; empty: nothing."""
+        """The same in a sentence."""
         turned = ["parts lie any way round"] if self.orientation == "any" else []
         number = "by its size" if self.tiles == "auto" else f"{self.tiles} along its longer side"
         tiled = [f"each image seen in tiles, {number}"] if self.tiles != 1 else []

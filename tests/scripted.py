@@ -26,7 +26,7 @@ class Script(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+    do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         pass
@@ -45,11 +45,21 @@ def problem(status: int, code: str, **headers: str) -> tuple[int, dict[str, str]
 JSON = {"Content-Type": "application/json"}
 LIMITS = json.dumps(
     dict.fromkeys(
-        ("file_bytes", "request_bytes", "images", "pixels", "queue", "deadline_seconds"), 1
+        (
+            "file_bytes",
+            "request_bytes",
+            "images",
+            "pixels",
+            "tiles",
+            "looks",
+            "queue",
+            "deadline_seconds",
+        ),
+        1,
     )
     | {"longest_deadline_seconds": 1, "formats": [], "map_formats": []}
 ).encode()
 SET = json.dumps(
     dict.fromkeys(("name", "item", "created", "note", "origin", "digest"), "part")
-    | {"version": 1, "shots": []}
+    | {"version": 1, "shots": [], "orientation": "fixed", "tiles": 1}
 ).encode()

@@ -12,29 +12,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inctrl.cli.options import add_command
-from inctrl.cli.output import say, say_json
+from inctrl.cli.output import say
+from inctrl.cli.sets_shown import (
+    SHOWN_DIGITS,
+    headline,
+    opened,
+    run_diff,
+    run_list,
+    run_show,
+    seen_words,
+)
 from inctrl.errors import InvalidFile, NotStored, UnreadableImage, UsageError
 from inctrl.registry import meant
 
 if TYPE_CHECKING:
     from inctrl.frames import Frame
     from inctrl.images import Picture
-    from inctrl.store import SetVersion, Shot, Store, Summary
+    from inctrl.store import SetVersion
+    from inctrl.views import Orientation, Tiles
 
 EXAMPLES = """examples:
   inctrl sets add bottle good1.png good2.png good3.png good4.png --item "bottle cap"
   inctrl sets show bottle
   inctrl sets drop bottle good3.png
+  inctrl sets change bottle --orientation any --tiles 4    # from now on
   inctrl sets diff bottle 1 2
   inctrl sets export bottle bottle.zip
 """
-SHOWN_DIGITS = 12
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
         "sets",
-        help="normal sets that last: add, list, show, diff, verify, export, import, remove",
+        help="normal sets that last: add, change, list, show, diff, verify, export, import, remove",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -49,17 +59,22 @@ def run_add(args: argparse.Namespace) -> int:
     from inctrl.data.folders import expand
     from inctrl.frames import frame_of
     from inctrl.store import parse_name
+    from inctrl.views import Views
 
-    name = parse_name(args.name)
+    name, (orientation, tiles) = parse_name(args.name), _seen(args)
     pictures = _Pictures(expand(args.paths, recursive=args.recursive), frame_of(args.frame))
-    with _open_store(args, make=True) as store:
+    with opened(args, make=True) as store:
         before = None
         with contextlib.suppress(NotStored):
             before = store.sets.get(name)
         if before is None:
             try:
                 version = store.sets.create(
-                    name, pictures, item=args.item or "object", note=args.note
+                    name,
+                    pictures,
+                    item=args.item or "object",
+                    note=args.note,
+                    views=Views(orientation or "fixed", tiles or 1),
                 )
             except UsageError:
                 if pictures.unreadable and not pictures.read:
@@ -68,12 +83,24 @@ def run_add(args: argparse.Namespace) -> int:
                 raise
         elif args.item is not None and args.item != before.item:
             raise UsageError(f"set {name!r} shows {before.item!r}, which stays so; omit --item")
+        elif Views(orientation or before.orientation, tiles or before.tiles) != before.views:
+            raise UsageError(
+                f"set {name!r} has --orientation {before.orientation} and --tiles {before.tiles}; "
+                f"omit both, and use `inctrl sets change {name}`"
+            )
         else:
             version = store.sets.add(name, pictures, note=args.note)
     known = {shot.sha256 for shot in before.shots} if before else set()
     new = sum(shot.sha256 not in known for shot in version.shots)
-    say(f"{_headline(version)} ({new} new)\n")
+    say(f"{headline(version)} ({new} new)\n")
     return 4 if pictures.unreadable else 0
+
+
+def _seen(args: argparse.Namespace) -> "tuple[Orientation | None, Tiles | None]":
+    """What was said of how a set is seen."""
+    from inctrl.views import tiles_of
+
+    return args.orientation, None if args.tiles is None else tiles_of(args.tiles)
 
 
 class _Pictures:
@@ -97,12 +124,22 @@ class _Pictures:
                     yield one
 
 
+def run_change(args: argparse.Namespace) -> int:
+    orientation, tiles = _seen(args)
+    if orientation is None and tiles is None:
+        raise UsageError("nothing to change; give --orientation or --tiles")
+    with opened(args) as store:
+        version = store.sets.change(args.name, orientation=orientation, tiles=tiles, note=args.note)
+    say(f"{headline(version)}{seen_words(version.views)}\n")
+    return 0
+
+
 def run_drop(args: argparse.Namespace) -> int:
-    with _open_store(args) as store:
+    with opened(args) as store:
         latest = store.sets.get(args.name)
         gone = {_found(latest, text) for text in args.shots}
         version = store.sets.drop(args.name, gone, note=args.note, base=latest.version)
-    say(f"{_headline(version)} ({len(gone)} dropped)\n")
+    say(f"{headline(version)} ({len(gone)} dropped)\n")
     return 0
 
 
@@ -120,70 +157,10 @@ def _found(version: "SetVersion", text: str) -> str:
     return found.pop()
 
 
-def run_list(args: argparse.Namespace) -> int:
-    summaries: list[Summary] = []
-    try:
-        with _open_store(args) as store:
-            while page := store.sets.list(summaries[-1].name if summaries else ""):
-                summaries += page
-        empty = "no sets in this store; `inctrl sets add` makes one"
-    except NotStored as error:  # no store: no sets
-        if args.store:
-            raise
-        empty = str(error)
-    if args.json:
-        _print_json({"sets": summaries})
-        return 0
-    for s in summaries:
-        say(f"{s.name}@{s.version}\t{_shots(s.shots)}\t{s.item}\tchanged {s.changed}\n")
-    if not summaries and not args.quiet:
-        sys.stderr.write(f"{empty}\n")
-    return 0
-
-
-def run_show(args: argparse.Namespace) -> int:
-    from inctrl.store import parse_reference
-
-    name, number = parse_reference(args.reference)
-    with _open_store(args) as store:
-        version = store.sets.get(name, number)
-        versions = [v.version for v in store.sets.versions(name)]
-        feedback = store.feedback.list(name)
-    if args.json:
-        _print_json({**vars(version), "versions": versions, "feedback": feedback})
-        return 0
-    say(f"{_headline(version)} of {version.item}\n")
-    say(f"made     {version.created} by {version.origin}\n")
-    if version.note:
-        say(f"note     {version.note}\n")
-    say(f"digest   {version.digest}\n")
-    say(f"versions {versions[0]} to {versions[-1]}\n")
-    for shot in version.shots:
-        say(f"  {_line(shot)}\n")
-    for row in feedback:
-        about = row.shot.name if row.shot else f"@{row.version_before} -> @{row.version_after}"
-        undone = f", undone {row.undone}" if row.undone else ""
-        say(f"{row.kind.replace('_', ' ')} {row.id}  {row.created}  {about}{undone}\n")
-    return 0
-
-
-def run_diff(args: argparse.Namespace) -> int:
-    with _open_store(args) as store:
-        difference = store.sets.diff(args.name, args.a, args.b)
-    if args.json:
-        _print_json({"name": args.name, "a": args.a, "b": args.b, **vars(difference)})
-        return 0
-    for sign, shots in (("+", difference.added), ("-", difference.removed)):
-        for shot in shots:
-            say(f"{sign} {_line(shot)}\n")
-    say(f"{_shots(len(difference.kept))} in both\n")
-    return 0
-
-
 def run_verify(args: argparse.Namespace) -> int:
     from inctrl.store.verify import orphans, verify
 
-    with _open_store(args) as store:
+    with opened(args) as store:
         findings = verify(store)
         for finding in findings:
             say(f"{finding.kind}\t{finding.what}\t{finding.detail}\n")
@@ -199,7 +176,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     from inctrl.store.transfer import export_set
 
-    with _open_store(args) as store:
+    with opened(args) as store:
         export_set(store, args.name, args.file, overwrite=args.overwrite)
     say(f"{args.file}\n")
     return 0
@@ -208,14 +185,14 @@ def run_export(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     from inctrl.store.transfer import import_set
 
-    with _open_store(args, make=True) as store:
+    with opened(args, make=True) as store:
         version = import_set(store, args.file, name=args.name)
-    say(f"{_headline(version)}\n")
+    say(f"{headline(version)}\n")
     return 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    with _open_store(args) as store:
+    with opened(args) as store:
         latest = store.sets.get(args.name)
         if not args.yes:
             raise UsageError(
@@ -228,30 +205,6 @@ def run_remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open_store(args: argparse.Namespace, *, make: bool = False) -> "Store":
-    from inctrl.store import open_store
-
-    return open_store(args.store, make=make)
-
-
-def _headline(version: "SetVersion") -> str:
-    return f"{version.name}@{version.version}: {_shots(len(version.shots))}"
-
-
-def _shots(count: int) -> str:
-    return f"{count} {'shot' if count == 1 else 'shots'}"
-
-
-def _line(shot: "Shot") -> str:
-    return f"{shot.sha256[:SHOWN_DIGITS]}  {shot.width} x {shot.height}  {shot.name}"
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    from inctrl.files.plain import plain
-
-    say_json(plain({"schema": "inctrl/sets/1", **content}))
-
-
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "reference": {"metavar": "NAME[@V]", "help": "a set, or one version of it"},
     "name": {"metavar": "NAME", "help": "the name of the set"},
@@ -261,6 +214,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "b": {"type": int, "metavar": "B", "help": "the version after"},
     "file": {"type": Path, "metavar": "FILE.zip", "help": "the exported file"},
     "--item": {"help": "what a new set shows, in words (default: object)"},
+    "--orientation": {
+        "choices": ("fixed", "any"),
+        "help": "any: the parts lie any way round (default of a new set: fixed)",
+    },
+    "--tiles": {
+        "metavar": "N|auto",
+        "help": "see images in N tiles along the longer side (default of a new set: 1)",
+    },
     "--recursive": {"action": "store_true", "help": "folders with subfolders"},
     "--frame": {"default": "all", "metavar": "N|first|all", "help": "of stacks (default: all)"},
     "--note": {"default": "", "help": "kept with the version"},
@@ -270,11 +231,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--yes": {"action": "store_true", "help": "really remove it"},
     "--store": {"metavar": "DIR", "help": "the store (default: INCTRL_STORE, else user data)"},
 }
+SEEN = ("--orientation", "--tiles")
 ACTIONS: dict[str, tuple[Callable[[argparse.Namespace], int], str, tuple[str, ...]]] = {
     "add": (
         run_add,
         "make a set of images, or add images to it",
-        ("name", "paths", "--item", "--recursive", "--frame", "--note"),
+        ("name", "paths", "--item", *SEEN, "--recursive", "--frame", "--note"),
+    ),
+    "change": (
+        run_change,
+        "make a version of the same images that is seen in another way",
+        ("name", *SEEN, "--note"),
     ),
     "drop": (run_drop, "make a version without some of the images", ("name", "shots", "--note")),
     "list": (run_list, "list the sets", ("--json",)),

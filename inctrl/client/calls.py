@@ -12,12 +12,13 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from inctrl.client.uploads import Image, uploads
+from inctrl.client.uploads import Image, upload, uploads
 from inctrl.errors import Busy, NotStored, ServiceFailed, UsageError
 from inctrl.files import names
 from inctrl.frames import Frame
 from inctrl.registry import unknown
-from inctrl.service.schemas import JobReply
+from inctrl.service.schemas import JobReply, SetReply
+from inctrl.views import Orientation, Tiles
 
 ENDED = ("succeeded", "failed", "cancelled", "interrupted")
 SLOW = 600.0
@@ -58,6 +59,8 @@ class Compared(TypedDict, total=False):
     detector: str | None
     adapter: str | None
     alpha: float | None
+    orientation: Orientation | None
+    tiles: Tiles | None
     frame: Frame | None
 
 
@@ -69,13 +72,46 @@ def comparison(compared: Compared) -> tuple[Form, list[File]]:
     for name in compared:
         if name not in Compared.__annotations__:
             raise unknown(name, Compared.__annotations__, "argument")
-    fields = ("set", "item", "detector", "adapter", "alpha", "frame")
+    fields = ("set", "item", "detector", "adapter", "alpha", "orientation", "tiles", "frame")
     form = {name: compared.get(name) for name in fields}
     shots = compared.get("shots")
     if shots is not None and form["set"] is not None:
         raise UsageError("give a set or shots, not both")
     files = [("shots", one) for one in uploads(() if shots is None else shots, "shot")]
     return form, files  # type: ignore[return-value]  # by the names of a TypedDict
+
+
+def detection(
+    queries: Iterable[Image], compared: Compared, maps: str | None, deadline: float | None
+) -> Call:
+    """The scores of queries."""
+    form, shots = comparison(compared)
+    files = [*(("queries", one) for one in uploads(queries, "query")), *shots]
+    return Call("POST", "/v1/detect", form={**form, "maps": maps}, files=files, deadline=deadline)
+
+
+def drawing(query: Image, compared: Compared, format: str, deadline: float | None) -> Call:
+    """The map of a query."""
+    form, shots = comparison(compared)
+    files = [("query", upload(query, "query")), *shots]
+    return Call("POST", "/v1/maps", form={**form, "format": format}, files=files, deadline=deadline)
+
+
+def normals(path: str, images: Iterable[Image], form: Form, base: SetReply | None = None) -> Call:
+    """Normal images for a set."""
+    files = [("images", one) for one in uploads(images, "image")]
+    return Call("POST", path, form=form, files=files, headers={**once(), **matching(base)})
+
+
+def matching(base: SetReply | None) -> dict[str, str | None]:
+    """A header under which a set is changed only where `base` is its latest version."""
+    return {"If-Match": f'"{base.digest}"' if base else None}
+
+
+def remark(form: Form, image: Image) -> Call:
+    """Feedback on an image."""
+    files = [("image", upload(image, "image"))]
+    return Call("POST", "/v1/feedback", form=form, files=files, headers=once())
 
 
 def once() -> dict[str, str | None]:

@@ -8,24 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from inctrl.client.calls import (
-    SLOW,
-    Call,
-    Compared,
-    comparison,
-    file_path,
-    known,
-    map_values,
-    once,
-    set_path,
-    shot_path,
-    until_ended,
-)
+from inctrl.client import calls
+from inctrl.client.calls import Call, Compared
 from inctrl.client.transport import Transport
-from inctrl.client.uploads import Image, file_bytes, upload, uploads
+from inctrl.client.uploads import Image, file_bytes
 from inctrl.frames import Frame
 from inctrl.service import schemas
 from inctrl.service.detection_schemas import Detection, MapFormat, ScorePage, ScoreReply
+from inctrl.views import Orientation, Tiles
 
 
 class Client:
@@ -74,13 +64,17 @@ class Client:
         *,
         item: str = "object",
         note: str = "",
+        orientation: Orientation = "fixed",
+        tiles: Tiles = 1,
         frame: Frame = "all",
     ) -> schemas.SetReply:
-        """A new set of normals; Conflict where there is one of this name."""
-        files = [("images", one) for one in uploads(images, "image")]
+        """A new set of normals; Conflict where there is one of this name.
+
+        orientation, tiles    how they and all queries are seen, as in `inctrl.Inspector.fit`
+        """
         form = {"name": name, "item": item, "note": note, "frame": frame}
-        call = Call("POST", "/v1/sets", form=form, files=files, headers=once())
-        return self._transport.read(call, schemas.SetReply)
+        form |= {"orientation": orientation, "tiles": str(tiles)}
+        return self._transport.read(calls.normals("/v1/sets", images, form), schemas.SetReply)
 
     def add_images(
         self,
@@ -92,11 +86,23 @@ class Client:
         base: schemas.SetReply | None = None,
     ) -> schemas.SetReply:
         """A version with further normals; Conflict where the set is not at `base` any more."""
-        files = [("images", one) for one in uploads(images, "image")]
-        headers = {**once(), "If-Match": f'"{base.digest}"' if base else None}
-        path = set_path(name, "images")
         form = {"note": note, "frame": frame}
-        call = Call("POST", path, form=form, files=files, headers=headers)
+        call = calls.normals(calls.set_path(name, "images"), images, form, base)
+        return self._transport.read(call, schemas.SetReply)
+
+    def change_set(
+        self,
+        name: str,
+        *,
+        orientation: Orientation | None = None,
+        tiles: Tiles | None = None,
+        note: str = "",
+        base: schemas.SetReply | None = None,
+    ) -> schemas.SetReply:
+        """A version that is seen in another way; the latest where nothing changes."""
+        form = {"orientation": orientation, "tiles": tiles, "note": note}
+        headers = calls.matching(base)
+        call = Call("PATCH", calls.set_path(name), form=form, headers=headers, repeatable=not base)
         return self._transport.read(call, schemas.SetReply)
 
     def sets(self) -> Iterator[schemas.SetSummary]:
@@ -105,48 +111,50 @@ class Client:
 
     def set(self, name: str, version: int | None = None) -> schemas.SetReply:
         """A set at its latest version, or at another."""
-        path = set_path(name, *(() if version is None else ("versions", int(version))))
+        path = calls.set_path(name, *(() if version is None else ("versions", int(version))))
         return self._transport.get(path, schemas.SetReply)
 
     def versions(self, name: str) -> Iterator[schemas.VersionSummary]:
         """All versions, the newest first; `set` gives one with its shots."""
-        return self._transport.pages(set_path(name, "versions"), schemas.VersionPage, {})
+        return self._transport.pages(calls.set_path(name, "versions"), schemas.VersionPage, {})
 
     def diff(self, name: str, before: int, after: int) -> schemas.DifferenceReply:
         """What changed between two versions."""
         query = {"before": before, "after": after}
-        return self._transport.get(set_path(name, "diff"), schemas.DifferenceReply, query)
+        return self._transport.get(calls.set_path(name, "diff"), schemas.DifferenceReply, query)
 
     def shot(self, name: str, version: int, sha256: str, size: int | None = None) -> bytes:
         """A normal image as PNG, reduced to `size` pixels on its longest side where asked."""
-        call = Call("GET", shot_path(name, version, sha256), query={"size": size})
+        call = Call("GET", calls.shot_path(name, version, sha256), query={"size": size})
         return self._transport.send(call).content
 
     def drop_image(
         self, name: str, version: int, sha256: str, *, note: str = ""
     ) -> schemas.SetReply:
         """A version without an image; Conflict where `version` is not the latest any more."""
-        path = shot_path(name, version, sha256)
+        path = calls.shot_path(name, version, sha256)
         call = Call("DELETE", path, query={"note": note or None}, repeatable=False)
         return self._transport.read(call, schemas.SetReply)
 
     def remove_set(self, name: str) -> None:
         """Remove a set with all versions; scores of the history stay."""
-        self._transport.send(Call("DELETE", set_path(name), repeatable=False))
+        self._transport.send(Call("DELETE", calls.set_path(name), repeatable=False))
 
     def export_set(self, name: str, path: str | Path, *, overwrite: bool = False) -> Path:
         """A set with all versions, images and feedback as a zip file."""
-        return self._save(set_path(name, "export"), path, overwrite)
+        return self._save(calls.set_path(name, "export"), path, overwrite)
 
     def import_set(self, path: str | Path, name: str | None = None) -> schemas.SetReply:
         """Bring in what `export_set` wrote, under its name or another; twice does no more."""
         files = [("archive", ("archive.zip", file_bytes(path)))]
-        call = Call("POST", "/v1/imports", form={"name": name}, files=files, timeout=SLOW)
+        call = Call("POST", "/v1/imports", form={"name": name}, files=files, timeout=calls.SLOW)
         return self._transport.read(call, schemas.SetReply)
 
     def verify(self) -> schemas.VerifyReply:
         """Whether every byte of the store is as it was written."""
-        return self._transport.read(Call("GET", "/v1/verify", timeout=SLOW), schemas.VerifyReply)
+        return self._transport.read(
+            Call("GET", "/v1/verify", timeout=calls.SLOW), schemas.VerifyReply
+        )
 
     # Detection
 
@@ -159,12 +167,10 @@ class Client:
     ) -> Detection:
         """Outcomes of the queries in their order, against a `set` or against `shots`.
 
-        compared    these, `item`, `detector`, `adapter`, `alpha`, and `frame` of stacks (all)
+        compared    these, `item`, `detector`, `adapter`, `alpha`, `frame` of stacks (all), and
+                    `orientation` and `tiles` of shots; a set has its own
         """
-        form, files = comparison(compared)
-        files = [("queries", one) for one in uploads(queries, "query")] + files
-        form = {**form, "maps": maps}
-        call = Call("POST", "/v1/detect", form=form, files=files, deadline=self.deadline)
+        call = calls.detection(queries, compared, maps, self.deadline)
         return self._transport.read(call, Detection)
 
     @overload
@@ -181,12 +187,9 @@ class Client:
         self, query: Image, *, format: MapFormat = "npz", **compared: Unpack[Compared]
     ) -> NDArray[np.float32] | bytes:
         """The map of a query, against what `detect` takes: float32 H W, or a PNG."""
-        form, files = comparison(compared)
-        files = [("query", upload(query, "query")), *files]
-        form = {**form, "format": format}
-        call = Call("POST", "/v1/maps", form=form, files=files, deadline=self.deadline)
+        call = calls.drawing(query, compared, format, self.deadline)
         data = self._transport.send(call).content
-        return map_values(data) if format == "npz" else data
+        return calls.map_values(data) if format == "npz" else data
 
     # Feedback and history
 
@@ -194,17 +197,19 @@ class Client:
         self, set: str, image: Image, *, note: str = "", frame: Frame = "all"
     ) -> schemas.FeedbackReply:
         """Take an image among the normals of a set, as a new version."""
-        return self._remark("false_alarm", set, image, note, frame)
+        form = {"kind": "false_alarm", "set": set, "note": note, "frame": frame}
+        return self._transport.read(calls.remark(form, image), schemas.FeedbackReply)
 
     def confirm_defect(
         self, set: str, image: Image, *, frame: Frame = "all"
     ) -> schemas.FeedbackReply:
         """Let a defect count for the limit of a set, and for nothing else."""
-        return self._remark("defect", set, image, "", frame)
+        form = {"kind": "defect", "set": set, "frame": frame}
+        return self._transport.read(calls.remark(form, image), schemas.FeedbackReply)
 
     def undo(self, id: str) -> schemas.FeedbackReply:
         """Take feedback back."""
-        call = Call("POST", f"/v1/feedback/{known(id)}/undo", repeatable=False)
+        call = Call("POST", f"/v1/feedback/{calls.known(id)}/undo", repeatable=False)
         return self._transport.read(call, schemas.FeedbackReply)
 
     def feedback(self, set: str) -> Iterator[schemas.FeedbackReply]:
@@ -217,19 +222,19 @@ class Client:
 
     def score(self, id: str) -> ScoreReply:
         """A score with its limit, its set version and the identity of the model."""
-        return self._transport.get(f"/v1/scores/{known(id)}", ScoreReply)
+        return self._transport.get(f"/v1/scores/{calls.known(id)}", ScoreReply)
 
     # Jobs
 
     def submit(self, spec: Mapping[str, Any] | BaseModel) -> schemas.JobReply:
         """Queue a job: {"kind": "folder" | "train" | "evaluate", "data": ..., ...}."""
         values = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
-        call = Call("POST", "/v1/jobs", json=values, headers=once())
+        call = Call("POST", "/v1/jobs", json=values, headers=calls.once())
         return self._transport.read(call, schemas.JobReply)
 
     def job(self, id: str) -> schemas.JobReply:
         """A job as it goes."""
-        return self._transport.get(f"/v1/jobs/{known(id)}", schemas.JobReply)
+        return self._transport.get(f"/v1/jobs/{calls.known(id)}", schemas.JobReply)
 
     def jobs(self, state: str | None = None) -> Iterator[schemas.JobSummary]:
         """The jobs, newest first."""
@@ -255,15 +260,15 @@ class Client:
 
         on_change   called with the job whenever anything of it has changed
         """
-        return until_ended(lambda: self.job(id), on_change, every, timeout)
+        return calls.until_ended(lambda: self.job(id), on_change, every, timeout)
 
     def job_file(self, id: str, name: str) -> bytes:
         """A file of a job's result, by its name in `job(id).files`."""
-        return self._transport.send(Call("GET", file_path(id, name))).content
+        return self._transport.send(Call("GET", calls.file_path(id, name))).content
 
     def adapter(self, id: str, path: str | Path, *, overwrite: bool = False) -> Path:
         """The adapter that a training made, as a zip of its folder."""
-        return self._save(f"/v1/jobs/{known(id)}/adapter", path, overwrite)
+        return self._save(f"/v1/jobs/{calls.known(id)}/adapter", path, overwrite)
 
     def data(self) -> schemas.DataReply:
         """The data sets that jobs may name."""
@@ -284,17 +289,9 @@ class Client:
         return self._transport.status("/readyz") == 200
 
     def _act(self, id: str, what: str) -> schemas.JobReply:
-        call = Call("POST", f"/v1/jobs/{known(id)}/{what}", repeatable=False)
+        call = Call("POST", f"/v1/jobs/{calls.known(id)}/{what}", repeatable=False)
         return self._transport.read(call, schemas.JobReply)
 
     def _save(self, path: str, target: str | Path, overwrite: bool) -> Path:
-        call = Call("GET", path, timeout=SLOW)
+        call = Call("GET", path, timeout=calls.SLOW)
         return self._transport.save(call, Path(target), overwrite=overwrite)
-
-    def _remark(
-        self, kind: str, set: str, image: Image, note: str, frame: Frame
-    ) -> schemas.FeedbackReply:
-        form = {"kind": kind, "set": set, "note": note, "frame": frame}
-        files = [("image", upload(image, "image"))]
-        call = Call("POST", "/v1/feedback", form=form, files=files, headers=once())
-        return self._transport.read(call, schemas.FeedbackReply)

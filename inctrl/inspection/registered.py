@@ -45,7 +45,8 @@ class Registered:
         kept = self.store.contexts.get(key)
         if kept is None:
             inspector, pictures = self._caching, self.store.sets.pictures(version)
-            fitted = inspector.prepare(pictures, inspector.describe(version.item))
+            item = inspector.describe(version.item)
+            fitted = inspector.prepare(pictures, item, views=version.views)
             prune_features(self.store)
             packed = pack(fitted)
             index, tensors = packed.index, packed.tensors

@@ -11,6 +11,7 @@ from inctrl.errors import UsageError
 from inctrl.page.board import Board, data_sets
 from inctrl.page.events import html, on, shows_errors
 from inctrl.page.jobviews import adapters, evaluation_html
+from inctrl.page.seen import Seen, views_of
 from inctrl.service.jobs import JobRunner
 from inctrl.service.workbench import Workbench
 
@@ -35,6 +36,7 @@ class EvaluateTab:
             with gr.Column(scale=3, min_width=300):
                 self.board = Board(runner, bench.store, "evaluate", "Evaluation", details, EMPTY)
         inputs = [self.data, self.detectors, self.adapters, self.shots, self.seeds]
+        inputs += self.seen.answers
         on(self.go.click, self.start, inputs, self.board.outputs)
 
     def _form(self) -> None:
@@ -56,6 +58,8 @@ class EvaluateTab:
             1, 10, value=3, step=1, label="Seeds", info="draws of the normal images",
             elem_id="evaluate-seeds",
         )  # fmt: skip
+        with gr.Accordion("How the images are looked at", open=False):
+            self.seen = Seen("evaluate")
         self.go = gr.Button("Start evaluation", variant="primary", elem_id="evaluate-start")
 
     @property
@@ -86,6 +90,8 @@ class EvaluateTab:
         adapters: list[str],
         shots: list[str],
         seeds: float,
+        way: str,
+        tiles: str,
     ) -> Any:
         """Queue the evaluation."""
         if not data:
@@ -100,5 +106,6 @@ class EvaluateTab:
             "adapters": adapters or (),
             "shots": sorted(int(k) for k in shots),
             "seeds": int(seeds),
+            **vars(views_of(way, tiles)),
         }
         return await self.board.submit(values)

@@ -27,7 +27,7 @@ class Feedback:
         self._inspection = inspection
         self.last = gr.State("")
         with gr.Column(visible=False, elem_classes=["card"], elem_id="saving") as self.saving:
-            html(value="<h3>Keep these normal images</h3>")
+            self.kept = html(elem_id="saving-about")
             with gr.Row(elem_classes=["act"]):
                 self.name = gr.Textbox(
                     label="Name of the set",
@@ -59,7 +59,7 @@ class Feedback:
 
     @property
     def groups(self) -> list[Any]:
-        return [self.saving, self.judging, self.about, self.outcome, self.undo]
+        return [self.saving, self.kept, self.judging, self.about, self.outcome, self.undo]
 
     def for_inspection(self, found: Inspection) -> tuple[Any, ...]:
         """What can be done about it."""
@@ -67,6 +67,7 @@ class Feedback:
         about = render("judging", reference=found.reference) if registered else ""
         return (
             gr.Column(visible=not registered and bool(found.shots)),
+            render("saving", seen=found.views.words),
             gr.Column(visible=registered),
             about,
             gr.HTML(visible=False, value=""),
@@ -79,7 +80,8 @@ class Feedback:
         if found is None or not found.shots:
             raise UsageError("there are no normal images to save")
         uploads = await read(one.path for one in found.shots)
-        version = await self._bench.create_set(name.strip(), uploads, found.info.card.item)
+        item = found.info.card.item
+        version = await self._bench.create_set(name.strip(), uploads, item, found.views)
         saved = replace(found, reference=f"{version.name}@{version.version}", shots=())
         inform(f"Saved as {version.name}@{version.version} with {len(version.shots)} images.")
         sets = await asyncio.to_thread(self._inputs.sets, version.name)

@@ -10,6 +10,7 @@ from inctrl.detectors import DETECTORS, detector_entry
 from inctrl.page.events import choices, html, number_of, on, picks, shows_errors
 from inctrl.page.html import render
 from inctrl.page.jobviews import adapters
+from inctrl.page.seen import Seen
 from inctrl.page.setviews import set_choices
 from inctrl.page.uploads import Added, Example, added, examples, joined
 from inctrl.service.inspectors import Choice
@@ -77,6 +78,7 @@ class Inputs:
                 max_length=200,
                 elem_id="item",
             )
+            self.seen = Seen("shots")
         with gr.Column(visible=False) as self.saved:
             self.set = gr.Dropdown([], label="Normal set", value=None, elem_id="set")
         gr.HTML("<h2>2 &nbsp;What should be inspected?</h2>", elem_classes=["ic", "step"])

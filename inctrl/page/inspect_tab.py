@@ -17,6 +17,7 @@ from inctrl.page.html import render
 from inctrl.page.inputs import SAVED, Inputs, choice_of
 from inctrl.page.inspection import Inspection, inspect
 from inctrl.page.offline import private_folder
+from inctrl.page.seen import views_of
 from inctrl.page.uploads import Added, read
 from inctrl.reporting.page import render as render_report
 from inctrl.service.workbench import Asked, Workbench
@@ -78,7 +79,7 @@ class InspectTab:
     def _wire(self) -> None:
         asked = self.inputs
         inputs = [asked.source, asked.set, asked.shots.files, asked.queries.files, asked.item]
-        inputs += [asked.detector, asked.adapter, self.look]
+        inputs += [*asked.seen.answers, asked.detector, asked.adapter, self.look]
         answers = [self.inspection, self.chosen, *self._shown, self.limit, self.start, self.answer]
         answers += [self.report, *self.feedback.groups]
         busy = {"show_progress_on": [self.verdict, self.start]}
@@ -112,6 +113,8 @@ class InspectTab:
         shots: tuple[Added, ...],
         queries: tuple[Added, ...],
         item: str,
+        way: str,
+        tiles: str,
         detector: str,
         adapter: str,
         look: str,
@@ -127,7 +130,8 @@ class InspectTab:
             raise UsageError("add an image to inspect")
         used = () if saved else tuple(one for one in shots if not one.error)
         uploads = tuple(await read(one.path for one in used))
-        asked = Asked(reference if saved else None, uploads, item.strip() or "object", choice)
+        name, views = (reference, None) if saved else (None, views_of(way, tiles))
+        asked = Asked(name, uploads, item.strip() or "object", choice, views)
         found = await inspect(self._bench, asked, queries, used)
         return await self._answered(found, look)
 
@@ -196,7 +200,7 @@ class InspectTab:
 
 
 def _picture(found: Inspection, chosen: int, look: str) -> Any:
-    view = found.views[chosen]
+    view = found.shown[chosen]
     if view is None:
         return gr.ImageSlider(value=None, visible=False)
     image, heat = view.pair

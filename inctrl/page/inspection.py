@@ -22,6 +22,7 @@ from inctrl.service.detection import answer
 from inctrl.service.uploads import Outcome
 from inctrl.service.workbench import Asked, Prepared, Workbench
 from inctrl.types import Failure, Result, Verdict
+from inctrl.views import Views
 
 LONGEST, SHORTEST = 1280, 320
 """Long side of a view: larger images are reduced, smaller ones grow by a whole factor."""
@@ -48,7 +49,7 @@ class Inspection:
     """The answers for some queries.
 
     rows       in the order of the queries
-    views      of each row the pictures at a size to look at; None where it could not be read
+    shown      of each row the pictures at a size to look at; None where it could not be read
     queries    of each row the file that was added, and which image of it
     shots      the normal images, where they were no registered set
     reference  NAME@VERSION of the set
@@ -58,12 +59,17 @@ class Inspection:
 
     info: RunInfo
     rows: tuple[AnyRow, ...]
-    views: tuple[View | None, ...]
+    shown: tuple[View | None, ...]
     queries: tuple[Added, ...]
     shots: tuple[Added, ...]
     reference: str | None
     refused: tuple[str, ...]
     seconds: float
+
+    @property
+    def views(self) -> Views:
+        """How shots and queries were seen."""
+        return Views(self.info.card.orientation, self.info.card.tiles)
 
     @property
     def set_name(self) -> str | None:
@@ -100,7 +106,7 @@ async def inspect(
             else replace(one[0], number=i)
             for i, one in enumerate(values)
         ),
-        views=tuple(None if isinstance(one, Failure) else one[1] for one in values),
+        shown=tuple(None if isinstance(one, Failure) else one[1] for one in values),
         queries=tuple(_which(queries[one.index], one) for one in found.outcomes),
         shots=tuple(shots),
         reference=f"{version.name}@{version.version}" if version else None,

@@ -11,8 +11,10 @@ from inctrl.errors import UsageError
 from inctrl.page import setviews
 from inctrl.page.events import choices, html, inform, on, shows_errors, warn
 from inctrl.page.inputs import ImageDrop
+from inctrl.page.seen import Seen, shown_as, views_of
 from inctrl.page.uploads import Added, read
 from inctrl.service.workbench import Workbench
+from inctrl.views import AS_THEY_ARE
 
 
 class SetsTab:
@@ -39,6 +41,9 @@ class SetsTab:
                 self.more = ImageDrop(self._bench, "normal image", "Normal images", "more", kept)
                 self.note = gr.Textbox(label="Note (optional)", max_length=2000)
                 self.add = gr.Button("Add as a new version", elem_id="sets-add-now")
+            with gr.Accordion("How it is looked at", open=False, elem_id="sets-seen"):
+                self.seen = Seen("sets")
+                self.change = gr.Button("Change in a new version", elem_id="sets-change-now")
             with gr.Accordion("Compare versions", open=False, elem_id="sets-compare"):
                 with gr.Row():
                     self.before = gr.Dropdown([], label="From", min_width=120, elem_id="sets-from")
@@ -72,6 +77,7 @@ class SetsTab:
             on(dropdown.input, self.compare, compared, [self.difference])
         added = [*self.more.outputs, self.note]
         on(self.add.click, self.add_version, [self.set, *added[::2]], [*added, *seen])
+        on(self.change.click, self.change_set, [self.set, *self.seen.answers], seen)
         on(self.sure.change, self.dare, [self.sure], [self.remove], show_progress="hidden")
         on(self.remove.click, self.remove_set, [self.set, self.sure], seen)
         on(self.bring.click, self.import_set, [self.archive, self.name], [self.archive, *seen])
@@ -80,7 +86,7 @@ class SetsTab:
     @property
     def outputs(self) -> list[Any]:
         shown = [self.set, self.shown, self.tools, self.before, self.after]
-        return [*shown, self.difference, self.sure]
+        return [*shown, self.difference, self.sure, *self.seen.answers]
 
     @shows_errors
     async def look(self, name: str | None) -> Any:
@@ -101,6 +107,7 @@ class SetsTab:
             gr.Dropdown(choices=versions, value=new),
             setviews.difference_html(self._store, name, old, new),
             gr.Checkbox(value=False),
+            *shown_as(self._store.sets.get(name).views if name else AS_THEY_ARE),
         )
 
     @shows_errors
@@ -121,6 +128,18 @@ class SetsTab:
         for one in refused:
             warn(one.error)
         return (), "", "", *await asyncio.to_thread(self._seen, name)
+
+    @shows_errors
+    async def change_set(self, name: str | None, way: str | None, tiles: str | None) -> Any:
+        """The same images seen in another way, as a new version."""
+        if not name:
+            raise UsageError("choose a set first")
+        before, after = await self._bench.change_set(name, views_of(way, tiles))
+        if after.version == before.version:
+            warn("It is looked at so already.")
+        else:
+            inform(f"{name}@{after.version} is looked at so from now on.")
+        return await asyncio.to_thread(self._seen, name)
 
     async def dare(self, sure: bool) -> Any:
         return gr.Button(interactive=sure)

@@ -7,7 +7,7 @@ from inctrl.images import develop, shared_window
 from inctrl.page.html import render
 from inctrl.reporting.pictures import thumbnail
 from inctrl.reporting.words import plural
-from inctrl.store import SetVersion, Shot, Store
+from inctrl.store import SetVersion, Shot, Store, Summary
 from inctrl.store.verify import Finding
 
 LISTED = 1000
@@ -82,7 +82,9 @@ def numbers(store: Store, name: str | None) -> list[tuple[str, int]]:
 
 def set_choices(store: Store) -> list[tuple[str, str]]:
     """Label and name of every set, by name."""
-    return [
-        (f"{one.name}  (version {one.version}, {plural(one.shots, 'image')})", one.name)
-        for one in store.sets.list(limit=LISTED)
-    ]
+    return [(_label(one), one.name) for one in store.sets.list(limit=LISTED)]
+
+
+def _label(one: Summary) -> str:
+    about = (f"version {one.version}", plural(one.shots, "image"), one.views.brief)
+    return f"{one.name}  ({', '.join(filter(None, about))})"

@@ -85,6 +85,7 @@ def facts_html(inspection: Inspection, chosen: int) -> str:
         limited=math.isfinite(info.threshold),
         warnings=(*inspection.refused, *info.warnings),
         reference=inspection.reference,
+        seen=inspection.views.words,
         timing="" if isinstance(row, FailedRow) else _timing(row),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from inctrl.errors import Conflict, UnreadableImage
 from inctrl.maths.limits import exceeds
+from inctrl.service.effort import looks_at
 from inctrl.service.uploads import Upload
 from inctrl.service.workbench import Workbench
 from inctrl.store import KeptShots, SetVersion
@@ -135,7 +136,8 @@ async def _judged(bench: Workbench, name: str, upload: Upload) -> Judged:
     version = await bench.version(name)
     fitted = await bench.fitted(version)
     async with bench.decoded(upload) as (picture, _):
-        result = await bench.engine.inspect(fitted, picture, float("inf"))
+        looks = looks_at(fitted, picture)
+        result = await bench.engine.inspect(fitted, picture, float("inf"), looks)
         if isinstance(result, Failure):
             raise UnreadableImage(result.error)
         kept = await asyncio.to_thread(bench.store.sets.keep, [picture])

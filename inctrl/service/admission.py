@@ -23,7 +23,7 @@ UPLOAD = 1.0
 class Ticket:
     """An admitted request; a context manager that gives its place back.
 
-    images     how many it is counted as
+    images     how many it is counted as; one that is seen in tiles counts as so many
     deadline   by time.monotonic
     """
 
@@ -67,7 +67,7 @@ class Admission:
     """Counts what is under way; all of it on the event loop's thread.
 
     most   requests under way at the most
-    pace   seconds that an image takes, as measured
+    pace   seconds that an image takes, or a tile of one, as measured
     """
 
     def __init__(self, most: int, pace: Callable[[], float]) -> None:

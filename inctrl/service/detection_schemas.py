@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from inctrl.service.schemas import Finite, Page, Refused, Schema
+from inctrl.views import Orientation, Tiles
 
 Verdict = Literal["normal", "anomalous", "undecided"]
 MapFormat = Literal["png", "npz", "overlay"]
@@ -117,6 +118,8 @@ class ModelReply(Schema):
     text_prior: str
     text_sha256: str | None = None
     text_weight: float | None
+    orientation: Orientation
+    tiles: Tiles
 
 
 class Detection(Schema):

@@ -21,9 +21,9 @@ from inctrl.types import Failure, Result
 
 T = TypeVar("T")
 SMOOTHING = 0.1
-"""Weight of the newest query in the running mean of seconds."""
+"""Weight of the newest batch in the running mean of seconds."""
 FIRST_GUESS = 0.05
-"""Seconds of a query assumed before one was timed."""
+"""Seconds of a look assumed before one was timed."""
 HAND_OVER = 0.0001
 """Seconds after which a thread that computes lets another one at the interpreter.
 
@@ -38,11 +38,15 @@ class Expired(Busy):
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """An image to be scored; `future` is given a Result or a Failure."""
+    """An image to be scored; `future` is given a Result or a Failure.
+
+    looks   how often the model looks at it: once for each tile
+    """
 
     fitted: FittedInspector
     picture: Picture
     deadline: float
+    looks: int = 1
     future: "Future[Result | Failure]" = field(default_factory=Future)
 
     @property
@@ -63,8 +67,8 @@ class Call:
 class Engine:
     """Runs queries and calls in the order in which they came.
 
-    batch   most queries encoded together
-    pace    seconds of the engine's time that a query takes, a running mean
+    batch   most looks of queries that are encoded together; a single query may have more
+    pace    seconds of the engine's time that a look takes, a running mean
     sizes   told the number of queries of each batch
     """
 
@@ -89,10 +93,10 @@ class Engine:
         self._thread.join(seconds)
 
     async def inspect(
-        self, fitted: FittedInspector, picture: Picture, deadline: float
+        self, fitted: FittedInspector, picture: Picture, deadline: float, looks: int = 1
     ) -> Result | Failure:
         """Score an image; Expired past the deadline (time.monotonic), dropped where cancelled."""
-        query = Query(fitted, picture, deadline)
+        query = Query(fitted, picture, deadline, looks)
         self._put(query)
         return await asyncio.wrap_future(query.future)
 
@@ -133,13 +137,18 @@ class Engine:
                 return []
             items = [self._waiting.popleft()]
             if isinstance(items[0], Query):
-                while len(items) < self.batch and self._goes_with(items[0]):
+                looks = items[0].looks
+                while (following := self._following(items[0], self.batch - looks)) is not None:
                     items.append(self._waiting.popleft())
+                    looks += following.looks
             return items
 
-    def _goes_with(self, first: Query) -> bool:
+    def _following(self, first: Query, looks: int) -> Query | None:
+        """The next query, where it can go with the first and has no more than so many looks."""
         following = self._waiting[0] if self._waiting else None
-        return isinstance(following, Query) and following.shared == first.shared
+        if not isinstance(following, Query) or following.shared != first.shared:
+            return None
+        return following if following.looks <= looks else None
 
     def _inspect(self, queries: list[Query]) -> None:
         started = time.perf_counter()
@@ -152,7 +161,7 @@ class Engine:
             else:
                 queries[0].future.set_exception(error)
             return
-        each = (time.perf_counter() - started) / len(queries)
+        each = (time.perf_counter() - started) / sum(query.looks for query in queries)
         self.pace += SMOOTHING * (each - self.pace)
         self._sizes(len(queries))
         for query, outcome in zip(queries, outcomes, strict=True):

@@ -1,6 +1,6 @@
 """Detectors and prepared sets in memory. All of it is used on the engine's thread alone."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.protocols import Backbone
 from inctrl.registry import unknown
+from inctrl.service.effort import refuse_large_set, refuse_many_sent
+from inctrl.service.engine import until
 from inctrl.service.jobs.folder import JobFolder
 from inctrl.service.jobs.specs import TrainJob, adapter_folder, read_spec
 from inctrl.service.settings import Settings
 from inctrl.store import SetVersion, Store
 from inctrl.types import Item
+from inctrl.views import Views
 
 INSPECTORS, PREPARED = 4, 32
 HEAVIEST = 1_000_000_000
@@ -65,16 +68,26 @@ class Inspectors:
     def registered(self, version: SetVersion, choice: Choice) -> FittedInspector:
         """A version of a set, prepared; its confirmed defects are those of this moment."""
         inspector = self.inspector(choice)
-        made = self._prepared.get(
-            self._key(version, choice), lambda: Registered(self.store, inspector).prepared(version)
-        )
-        return made.with_alpha(choice.alpha)
 
-    def inline(self, shots: Iterable[Picture], item: str, choice: Choice) -> FittedInspector:
-        """Shots that came with a request: prepared for it alone, and not remembered."""
+        def prepared() -> FittedInspector:
+            refuse_large_set(version, inspector)
+            return Registered(self.store, inspector).prepared(version)
+
+        return self._prepared.get(self._key(version, choice), prepared).with_alpha(choice.alpha)
+
+    def inline(
+        self, shots: Sequence[Picture], item: str, choice: Choice, views: Views, deadline: float
+    ) -> FittedInspector:
+        """Shots that came with a request: prepared for it alone, and not remembered.
+
+        Expired between two of them where the deadline, by time.monotonic, has passed.
+        """
         inspector = self.inspector(choice)
+        refuse_many_sent(shots, inspector, views)
         about = self._items.get((choice.model, item), lambda: inspector.describe(item))
-        return inspector.prepare(shots, about).with_alpha(choice.alpha)
+        return inspector.prepare(until(deadline, shots), about, views=views).with_alpha(
+            choice.alpha
+        )
 
     def _key(self, version: SetVersion, choice: Choice) -> Hashable:
         defects = tuple(shot.sha256 for shot in self.store.feedback.defects(version.name))

@@ -80,10 +80,10 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
 def _drop_nulls(schemas: Iterable[dict[str, Any]]) -> None:
     """A form, a query and a header hold no null: what may be left out is simply not there."""
     for schema in schemas:
-        kinds = schema.get("anyOf", [])
-        if {"type": "null"} in kinds and len(kinds) == 2:
-            del schema["anyOf"]
-            schema.update(next(kind for kind in kinds if kind != {"type": "null"}))
+        kinds = schema.pop("anyOf", [])
+        left = [kind for kind in kinds if kind != {"type": "null"}]
+        if left:
+            schema.update(left[0] if len(left) == 1 else {"anyOf": left})
 
 
 def text(document: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from inctrl.errors import UsageError
 from inctrl.frames import Frame
 from inctrl.service.admission import Ticket
 from inctrl.service.error_replies import ClientGone, TooLarge
-from inctrl.service.fields import Alpha, FrameField
+from inctrl.service.fields import Alpha, FrameField, OrientationField, TilesField
 from inctrl.service.http.forms import one_line
 from inctrl.service.http.limits import Limits
 from inctrl.service.inspectors import Choice
@@ -53,6 +53,14 @@ Item = Annotated[
 ]
 Note = Annotated[
     str, Form(max_length=2000, description="kept with the version"), AfterValidator(one_line)
+]
+WayRound = Annotated[
+    OrientationField | None,
+    Form(description="fixed: the parts always lie the same way; any: they lie any way round"),
+]
+TileCount = Annotated[
+    TilesField | None,
+    Form(description="tiles along the longer side of an image, for small defects in large ones"),
 ]
 Files = Annotated[list[UploadFile], File(min_length=1)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=KEY_LENGTH)]

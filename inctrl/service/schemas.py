@@ -10,6 +10,8 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from inctrl.views import Orientation, Tiles
+
 T = TypeVar("T")
 C = TypeVar("C", str, int)
 
@@ -79,7 +81,11 @@ class ShotReply(Schema):
 
 
 class SetReply(Schema):
-    """A version of a normal set. Versions never change; `digest` is over item and shots."""
+    """A version of a normal set. Versions never change.
+
+    `digest` is over item, shots and how they are seen: `orientation` ("any": the parts lie any way
+    round) and `tiles` along the longer side of an image.
+    """
 
     name: str
     version: int
@@ -89,6 +95,8 @@ class SetReply(Schema):
     note: str
     origin: str
     digest: str
+    orientation: Orientation
+    tiles: Tiles
     refused: list[Refused] = []
 
 
@@ -101,6 +109,8 @@ class SetSummary(Schema):
     shots: int
     created: str
     changed: str
+    orientation: Orientation
+    tiles: Tiles
 
 
 class SetPage(Page[SetSummary, str]):
@@ -116,6 +126,8 @@ class VersionSummary(Schema):
     note: str
     origin: str
     digest: str
+    orientation: Orientation
+    tiles: Tiles
 
 
 class VersionPage(Page[VersionSummary, int]):
@@ -172,12 +184,18 @@ class VerifyReply(Schema):
 
 
 class LimitsReply(Schema):
-    """What the service takes."""
+    """What the service takes.
+
+    `tiles` along the longer side of an image, `looks` at the shots of one request: in each of their
+    turns, tile by tile.
+    """
 
     file_bytes: int
     request_bytes: int
     images: int
     pixels: int
+    tiles: int
+    looks: int
     queue: int
     deadline_seconds: float
     longest_deadline_seconds: float

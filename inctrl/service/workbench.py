@@ -11,7 +11,8 @@ from inctrl.errors import UnreadableImage, UsageError
 from inctrl.images import Image, Picture, develop
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.service.admission import Admission, Ticket
-from inctrl.service.engine import Engine, until
+from inctrl.service.effort import looks_at
+from inctrl.service.engine import Engine
 from inctrl.service.error_replies import TooLarge
 from inctrl.service.housekeeping import Verifier
 from inctrl.service.inspectors import Choice, Inspectors
@@ -21,6 +22,7 @@ from inctrl.service.settings import Settings
 from inctrl.service.uploads import Outcome, Upload, every_image, failures
 from inctrl.store import KeptShots, SetVersion, Store, parse_reference
 from inctrl.types import Failure, Result
+from inctrl.views import AS_THEY_ARE, Views
 
 T = TypeVar("T")
 BATCHES = 2
@@ -38,12 +40,14 @@ class Asked:
     """What a request compares with what.
 
     reference   NAME or NAME@N of a set; None: the shots that came along
+    views       how those shots are seen; None: it was not said, and a set has its own
     """
 
     reference: str | None
     shots: tuple[Upload, ...]
     item: str
     choice: Choice
+    views: Views | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +126,20 @@ class Workbench:
             raise _unusable(refused)
         return kept, refused
 
-    async def create_set(self, name: str, uploads: Sequence[Upload], item: str) -> SetVersion:
+    async def create_set(
+        self, name: str, uploads: Sequence[Upload], item: str, views: Views = AS_THEY_ARE
+    ) -> SetVersion:
         """A new set of normal images; what cannot be read is left out."""
         kept, _ = await self.normals(uploads)
-        return await asyncio.to_thread(self.store.sets.create, name, kept, item=item)
+        return await asyncio.to_thread(self.store.sets.create, name, kept, item=item, views=views)
+
+    async def change_set(self, name: str, views: Views) -> tuple[SetVersion, SetVersion]:
+        """The version before and after a change of how a set is seen; the same without one."""
+        before = await self.version(name)
+        after = await asyncio.to_thread(
+            self.store.sets.change, name, **vars(views), base=before.version
+        )
+        return before, after
 
     async def add_images(
         self, name: str, uploads: Sequence[Upload], note: str
@@ -146,6 +160,10 @@ class Workbench:
         if asked.reference is not None:
             if shots:
                 raise UsageError("a set was named and shots were sent; give one of them")
+            if asked.views:
+                raise UsageError(
+                    "orientation and tiles are for shots that come along; a set has its own"
+                )
             version, found = await asyncio.to_thread(self._ready, asked.reference, choice)
             return Prepared(found or await self._made(version, choice, deadline), version)
         async with self._sent_along if shots else contextlib.nullcontext():
@@ -153,7 +171,9 @@ class Workbench:
             if shots and not pictures:
                 raise _unusable(refused)
             fitted = await self.engine.call(
-                lambda: self.inspectors.inline(until(deadline, pictures), asked.item, choice),
+                lambda: self.inspectors.inline(
+                    pictures, asked.item, choice, asked.views or AS_THEY_ARE, deadline
+                ),
                 deadline,
             )
         return Prepared(fitted, None, refused)
@@ -178,9 +198,13 @@ class Workbench:
         """
 
         async def one(index: int, upload: Upload) -> tuple[T | Failure, int]:
+            looks = 1
             try:
                 async with self.decoded(upload) as (picture, seconds):
-                    result = await self.engine.inspect(fitted, picture, ticket.deadline)
+                    if (known := looks_at(fitted, picture)) > 1:
+                        ticket.grow(ticket.images + known - 1)
+                        looks = known
+                    result = await self.engine.inspect(fitted, picture, ticket.deadline, looks)
                     if isinstance(result, Failure):
                         return result, picture.frames
                     result = replace(result, timing={"decode": seconds, **result.timing})
@@ -189,7 +213,7 @@ class Workbench:
                         return answer(index, result), picture.frames
                     return await asyncio.to_thread(answer, index, result), picture.frames
             finally:
-                ticket.done()
+                ticket.done(looks)
 
         return await every_image(
             queries, one, self._most, lambda more: ticket.grow(ticket.images + more)

@@ -1,6 +1,6 @@
 """The manifest of an exported set: its versions, shots and feedback, as JSON.
 
-{"format": "inctrl-normal-set", "format_version": 1, "set": {...}, "versions": [...],
+{"format": "inctrl-normal-set", "format_version": 2, "set": {...}, "versions": [...],
  "shots": [...], "feedback": [...]}; a shot's file is images/BLOB.png or .tiff, BLOB its sha256.
 """
 
@@ -17,10 +17,22 @@ from inctrl.store.feedback import FeedbackRow
 from inctrl.store.names import HIGHEST
 from inctrl.store.records import SetRecord
 from inctrl.store.shots import Shot
+from inctrl.views import AS_THEY_ARE
 
 NAME = "manifest.json"
-FORMAT, VERSION = "inctrl-normal-set", 1
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+FORMAT, VERSION = "inctrl-normal-set", 2
+
+
+def _seen_as_they_are(content: dict[str, Any]) -> dict[str, Any]:
+    """Sets of the first format say nothing of how they are seen."""
+    versions = content.get("versions")
+    if isinstance(versions, list):
+        views = vars(AS_THEY_ARE)
+        content["versions"] = [v | views if isinstance(v, dict) else v for v in versions]
+    return content
+
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _seen_as_they_are}
 """From a format version to the next, for the files of former releases."""
 MOST_BYTES = 64 * 10**6
 MOST_WORK = 2 * 10**8

@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from inctrl.errors import UsageError
 from inctrl.files import names
+from inctrl.views import tiles_of
 
 LONGEST = 200
 """Characters kept of the name of an image."""
@@ -92,6 +93,9 @@ Sha256 = Annotated[str, _matching(names.SHA256, "sha256")]
 Id = Annotated[str, _matching(names.ID, "id")]
 Time = Annotated[str, AfterValidator(_time)]
 Number = Annotated[int, Field(strict=True, gt=0, le=HIGHEST)]
+TileCount = Annotated[
+    Annotated[int, Field(strict=True)] | Literal["auto"], AfterValidator(tiles_of)
+]
 
 
 def _shown(text: str) -> str:

@@ -67,7 +67,7 @@ class SetRecord:
             shots = self.identities(version.version)
             if not 0 < len(shots) <= MOST_SHOTS or len(set(shots)) < len(shots):
                 found.append(f"version {version.version} has no shots, too many or one twice")
-            elif version_digest(self.set.item, shots) != version.digest:
+            elif version_digest(self.set.item, shots, version.views) != version.digest:
                 found.append(f"version {version.version} is not what it was made of")
         return found
 
@@ -78,8 +78,8 @@ def read_record(db: sqlite3.Connection, name: str) -> SetRecord:
     if found is None:
         raise no_set(db, name)
     versions = db.execute(
-        "SELECT version, created, note, origin, digest FROM versions WHERE set_name = ? "
-        "ORDER BY version",
+        "SELECT version, created, note, origin, digest, orientation, tiles FROM versions "
+        "WHERE set_name = ? ORDER BY version",
         (name,),
     ).fetchall()
     shots = db.execute(

@@ -21,6 +21,7 @@ from inctrl.store.versions import (
     read_summaries,
     read_version,
 )
+from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views
 
 WINDOWS = 256
 """Versions whose brightness windows stay in memory."""
@@ -36,6 +37,12 @@ class Summary:
     shots: int
     created: str
     changed: str
+    orientation: Orientation
+    tiles: Tiles
+
+    @property
+    def views(self) -> Views:
+        return Views(self.orientation, self.tiles)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class NormalSets:
         *,
         item: str = "object",
         note: str = "",
+        views: Views = AS_THEY_ARE,
     ) -> SetVersion:
         """A new set; equal images count once. Conflict where there is one of this name."""
         parse_name(name)
@@ -84,7 +92,7 @@ class NormalSets:
             moment, version = now(), last_number(db, name) + 1
             row = {"name": name, "item": item, "first": version, "latest": version}
             insert(db, "sets", {**row, "created": moment, "changed": moment})
-            return new_version(db, name, version, note, "create", kept, moment)
+            return new_version(db, name, version, note, "create", views, kept, moment)
 
     def add(
         self,
@@ -109,7 +117,7 @@ class NormalSets:
             if not new:
                 return latest
             hold(self._blobs, kept)
-            return new_version(db, name, latest.version + 1, note, origin, new)
+            return new_version(db, name, latest.version + 1, note, origin, latest.views, new)
 
     def drop(
         self,
@@ -141,7 +149,25 @@ class NormalSets:
                 "AND dropped IS NULL",
                 [(version, name, sha256) for sha256 in sorted(gone)],
             )
-            return new_version(db, name, version, note, origin)
+            return new_version(db, name, version, note, origin, latest.views)
+
+    def change(
+        self,
+        name: str,
+        *,
+        orientation: Orientation | None = None,
+        tiles: Tiles | None = None,
+        note: str = "",
+        base: int | None = None,
+    ) -> SetVersion:
+        """A new version that is seen in another way, or the latest where it is seen so already."""
+        note = plain_words(note, "note", LONGEST_NOTE)
+        with self._database.transaction() as db:
+            latest = self._latest(name, base)
+            views = Views(orientation or latest.orientation, tiles or latest.tiles)
+            if views == latest.views:
+                return latest
+            return new_version(db, name, latest.version + 1, note, "change", views)
 
     def get(self, name: str, version: int | None = None) -> SetVersion:
         """A version, the latest by default; NotStored where there is none."""
@@ -221,7 +247,8 @@ class NormalSets:
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT name, item, latest, (SELECT count(*) FROM shots WHERE set_name = sets.name "
-                "AND dropped IS NULL), created, changed FROM sets WHERE name > ? "
+                "AND dropped IS NULL), sets.created, changed, orientation, tiles FROM sets "
+                "JOIN versions ON set_name = name AND version = latest WHERE name > ? "
                 "ORDER BY name LIMIT ?",
                 (after, limit),
             )

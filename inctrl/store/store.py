@@ -21,6 +21,7 @@ from inctrl.store.sets import NormalSets
 
 MIGRATIONS: tuple[str, ...] = (
     "".join(part.SCHEMA for part in (versions, kept_contexts, feedback, history, replies, jobs)),
+    versions.VIEWS,
 )
 """From each version of the schema to the next: what a release has shipped never changes, and what
 follows is added behind it.

@@ -14,10 +14,11 @@ from typing import Literal
 from inctrl.errors import NotStored, UsageError
 from inctrl.registry import meant
 from inctrl.store.database import insert, now
-from inctrl.store.names import Note, Number, Sha256, Time
+from inctrl.store.names import Note, Number, Sha256, TileCount, Time
 from inctrl.store.shots import Shot, ShotRecord
+from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views
 
-Origin = Literal["create", "add", "drop", "false_alarm", "undo", "import"]
+Origin = Literal["create", "add", "drop", "change", "false_alarm", "undo", "import"]
 MOST_SHOTS = 10_000
 """Shots of one version."""
 
@@ -61,11 +62,20 @@ CREATE TABLE numbers (
   PRIMARY KEY (set_name, version)
 );
 """
+VIEWS = """
+ALTER TABLE versions ADD COLUMN orientation TEXT NOT NULL DEFAULT 'fixed';
+-- Of no type, so that a number and 'auto' come back as what they are.
+ALTER TABLE versions ADD COLUMN tiles NOT NULL DEFAULT 1;
+"""
+"""A migration: sets of before are seen as they were."""
 
 
 @dataclass(frozen=True)
 class SetVersion:
-    """A normal set as it is under one number, forever; `digest` is over its item and shots."""
+    """A normal set as it is under one number, forever.
+
+    digest   over its item, its shots and how they are seen
+    """
 
     name: str
     version: int
@@ -75,10 +85,16 @@ class SetVersion:
     note: str
     origin: Origin
     digest: str
+    orientation: Orientation = "fixed"
+    tiles: Tiles = 1
 
     @property
     def reference(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def views(self) -> Views:
+        return Views(self.orientation, self.tiles)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,12 @@ class VersionRecord:
     note: Note
     origin: Origin
     digest: Sha256
+    orientation: Orientation
+    tiles: TileCount
+
+    @property
+    def views(self) -> Views:
+        return Views(self.orientation, self.tiles)
 
 
 @dataclass(frozen=True)
@@ -99,9 +121,15 @@ class VersionSummary(VersionRecord):
     shots: int
 
 
-def version_digest(item: str, sha256s: Sequence[str]) -> str:
-    """sha256 over the item and the identities of the shots, in order."""
-    return hashlib.sha256(json.dumps([item, list(sha256s)]).encode()).hexdigest()
+def version_digest(item: str, sha256s: Sequence[str], views: Views = AS_THEY_ARE) -> str:
+    """sha256 over the item, the identities of the shots in order, and how they are seen.
+
+    Where they are seen as they are, as a whole, it is that of the item and the shots alone.
+    """
+    content: list[object] = [item, list(sha256s)]
+    if views != AS_THEY_ARE:
+        content += [views.orientation, views.tiles]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def has_set(db: sqlite3.Connection, name: str) -> bool:
@@ -120,7 +148,8 @@ def read_version(db: sqlite3.Connection, name: str, version: int | None) -> SetV
     item, latest = found
     number = latest if version is None else version
     row = db.execute(
-        "SELECT created, note, origin, digest FROM versions WHERE set_name = ? AND version = ?",
+        "SELECT created, note, origin, digest, orientation, tiles FROM versions "
+        "WHERE set_name = ? AND version = ?",
         (name, number if number <= latest else 0),  # SQLite takes no number without end
     ).fetchone()
     if row is None:
@@ -140,7 +169,8 @@ def read_summaries(
     if not has_set(db, name):
         raise no_set(db, name)
     rows = db.execute(
-        "SELECT version, created, note, origin, digest, (SELECT count(*) FROM shots "
+        "SELECT version, created, note, origin, digest, orientation, tiles, "
+        "(SELECT count(*) FROM shots "
         "WHERE shots.set_name = versions.set_name AND added <= version "
         "AND (dropped IS NULL OR dropped > version)) FROM versions "
         "WHERE set_name = ? AND (? IS NULL OR version < ?) ORDER BY version DESC LIMIT ?",
@@ -177,6 +207,7 @@ def new_version(
     version: int,
     note: str,
     origin: Origin,
+    views: Views,
     shots: Iterable[Shot] = (),
     moment: str | None = None,
 ) -> SetVersion:
@@ -193,6 +224,7 @@ def new_version(
     present = [sha256 for (sha256,) in rows]
     if len(present) > MOST_SHOTS:
         raise UsageError(f"set {name!r} would have {len(present)} shots, over {MOST_SHOTS}")
-    digest = version_digest(item, present)
-    insert_version(db, name, VersionRecord(version, moment, note, origin, digest))
+    digest = version_digest(item, present, views)
+    record = VersionRecord(version, moment, note, origin, digest, views.orientation, views.tiles)
+    insert_version(db, name, record)
     return read_version(db, name, version)

@@ -82,6 +82,43 @@ def test_the_item_of_a_set_stays(images: Path, capsys: pytest.CaptureFixture[str
     assert run("add", "bottle", images / "2.png", "--item", "cap") == 0
 
 
+def test_a_set_says_how_it_is_seen_and_a_change_is_a_version(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("add", "screw", images, "--orientation", "any", "--item", "screw") == 0
+    assert run("change", "screw", "--tiles", "auto", "--note", "burrs") == 0
+    assert said(capsys)[1] == "screw@2: 4 shots\tany way round, tiles auto"
+    run("show", "screw")
+    words = "parts lie any way round; each image seen in tiles, by its size"
+    assert f"seen     {words}" in said(capsys)
+    run("show", "screw@1", "--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["orientation"], shown["tiles"]) == ("any", 1)
+    run("list")
+    assert said(capsys)[0].split("\t")[-1] == "any way round, tiles auto"
+    run("add", "bottle", images)
+    run("list")
+    assert said(capsys)[-2].split("\t")[-1].startswith("changed ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("add", "--orientation", "up"), "up"),
+        (("change", "--tiles", "99"), "tiles '99' is not 'auto' or a number from 1 to"),
+        (("change",), "nothing to change; give --orientation or --tiles"),
+        (("add", "--tiles", "2"), "--tiles 1; omit both, and use `inctrl sets change bottle`"),
+    ],
+)
+def test_what_cannot_be_said_of_a_set_is_told(
+    images: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    run("add", "bottle", images / "1.png")
+    paths = [images / "2.png"] if words[0] == "add" else []
+    assert run(words[0], "bottle", *paths, *words[1:]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_sets_are_listed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list") == 0
     shown = capsys.readouterr()

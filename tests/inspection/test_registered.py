@@ -16,6 +16,7 @@ from inctrl.images import Picture
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.store import Store, open_store
+from inctrl.views import AS_THEY_ARE, Views
 
 
 @pytest.fixture
@@ -60,6 +61,28 @@ def test_a_version_that_is_known_encodes_no_shot(store: Store) -> None:
     assert second.encoded == 0
     fitted.inspect([picture(9)])
     assert second.encoded == 1
+
+
+@pytest.mark.parametrize("views", [Views("any", 1), Views("fixed", 2), Views("any", "auto")])
+def test_a_set_is_prepared_and_found_again_as_it_is_seen(store: Store, views: Views) -> None:
+    store.sets.create("part", shots(4), item="part", views=views)
+    alone = inspector(FakeBackbone()).fit(shots(4), item="part", **vars(views))
+    first, second = FakeBackbone(), FakeBackbone()
+    query = picture(9, 80)
+    for backbone in (first, second):
+        fitted = Registered(store, inspector(backbone)).fitted("part")
+        before = backbone.encoded
+        result, expected = fitted.inspect([query])[0], alone.inspect([query])[0]
+        assert result.score == expected.score
+        assert result.threshold == expected.threshold
+        assert result.evidence == expected.evidence
+        assert fitted.card == replace(alone.card, normal_set="part@1")
+        assert (fitted.orientation, fitted.tiles) == (views.orientation, views.tiles)
+    assert before == 0  # of the second: no shot is encoded again
+    store.sets.change("part", orientation="fixed", tiles=1)
+    latest, former = (Registered(store, inspector(second)).fitted(n) for n in ("part", "part@1"))
+    assert (latest.views, former.views) == (AS_THEY_ARE, views)
+    assert latest.inspect([query])[0].score != former.inspect([query])[0].score
 
 
 def test_a_new_version_encodes_only_what_is_new(store: Store) -> None:

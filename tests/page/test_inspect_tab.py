@@ -11,9 +11,11 @@ from paged import at_work
 
 from inctrl.page.inputs import NEW, SAVED
 from inctrl.page.inspect_tab import BOTH, InspectTab
+from inctrl.page.shown import facts_html
 from inctrl.page.uploads import added
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
+from inctrl.views import Views
 
 Tab = Callable[[InspectTab, Workbench], Awaitable[Any]]
 
@@ -27,9 +29,16 @@ def on_tab(settings: Settings, work: Tab) -> Any:
     return at_work(settings, all_of_it)
 
 
-async def pressed(tab: InspectTab, bench: Workbench, shots: Any, queries: Any) -> tuple[Any, ...]:
+async def pressed(
+    tab: InspectTab,
+    bench: Workbench,
+    shots: Any,
+    queries: Any,
+    way: str = "fixed",
+    tiles: str = "1",
+) -> tuple[Any, ...]:
     files = await added(bench, shots), await added(bench, queries)
-    return await tab.run(NEW, None, *files, "field", "", "", BOTH)
+    return await tab.run(NEW, None, *files, "field", way, tiles, "", "", BOTH)
 
 
 def pick(number: object) -> gr.EventData:
@@ -84,12 +93,36 @@ def test_a_set_is_saved_learns_from_a_false_alarm_and_forgets_it_again(
         assert ("field@2 has 5 shots" in outcome.value, undo.visible) == (True, True)
         _, outcome, undo, _ = await tab.feedback.take_back(saved, id)
         assert ("field@3 has 4 shots" in outcome.value, undo.visible) == (True, False)
-        again = await tab.run(SAVED, "field", (), found.queries, "", "", "", BOTH)
+        again = await tab.run(SAVED, "field", (), found.queries, "", "fixed", "1", "", "", BOTH)
         assert again[0].reference == "field@3"
         assert again[0].rows[1].score == pytest.approx(found.rows[1].score, abs=1e-6)
 
     on_tab(settings, work)
     assert any("Saved as field@1 with 4 images" in words for words in messages)
+
+
+def test_both_questions_count_are_shown_with_the_answer_and_go_into_the_set(
+    settings: Settings, shots: list[Path], queries: list[Path]
+) -> None:
+    words = "arts lie any way round; each image seen in tiles, 2 along its longer side"
+
+    async def work(tab: InspectTab, bench: Workbench) -> None:
+        usual = (await pressed(tab, bench, shots, queries))[0]
+        assert words not in facts_html(usual, 1)
+        found, *_ = await pressed(tab, bench, shots, queries, "any", "2")
+        assert found.views == Views("any", 2)
+        assert found.rows[1].score != usual.rows[1].score
+        assert f"P{words}." in facts_html(found, 1)
+        assert f"The set keeps your answers: p{words}." in tab.feedback.for_inspection(found)[1]
+        await tab.feedback.keep(found, "field")
+        assert bench.store.sets.get("field").views == Views("any", 2)
+        asked = (SAVED, "field", (), found.queries, "")
+        # What was answered for new images is not asked of a set, which has its own.
+        again, *_ = await tab.run(*asked, "fixed", "1", "", "", BOTH)
+        assert again.rows[1].score == pytest.approx(found.rows[1].score, abs=1e-6)
+        assert again.views == found.views
+
+    on_tab(settings, work)
 
 
 def test_a_confirmed_defect_serves_the_limit(
@@ -110,10 +143,10 @@ def test_what_is_missing_is_said_in_a_line_that_is_no_markup(
 ) -> None:
     async def work(tab: InspectTab, bench: Workbench) -> None:
         files = await added(bench, queries)
-        await tab.run(NEW, None, (), files, "", "", "", BOTH)
-        await tab.run(NEW, None, files, (), "", "", "", BOTH)
-        await tab.run(SAVED, None, (), files, "", "", "", BOTH)
-        await tab.run(SAVED, "no-such", (), files, "", "", "", BOTH)
+        await tab.run(NEW, None, (), files, "", "fixed", "1", "", "", BOTH)
+        await tab.run(NEW, None, files, (), "", "fixed", "1", "", "", BOTH)
+        await tab.run(SAVED, None, (), files, "", "fixed", "1", "", "", BOTH)
+        await tab.run(SAVED, "no-such", (), files, "", "fixed", "1", "", "", BOTH)
         found, *_ = await pressed(tab, bench, shots, queries)
         await tab.feedback.false_alarm(found, 0)
         await tab.feedback.keep(found, "<b>X</b>")

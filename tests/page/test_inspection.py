@@ -55,7 +55,7 @@ def test_an_unreadable_query_is_told_and_the_others_are_scored(
 
     found = at_work(settings, work)
     assert isinstance(found.rows[0], FailedRow)
-    assert found.views[0] is None
+    assert found.shown[0] is None
     assert [type(one) for one in found.rows[1:]] == [Row, Row]
 
 
@@ -146,6 +146,6 @@ def test_image_and_overlay_are_of_one_size(
     async def work(bench: Workbench):
         return await inspected(bench, shots, queries)
 
-    image, heat = at_work(settings, work).views[1].pair
+    image, heat = at_work(settings, work).shown[1].pair
     assert image.size == heat.size == (320, 256)
     assert image.tobytes() != heat.tobytes()

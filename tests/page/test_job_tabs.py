@@ -20,6 +20,8 @@ from inctrl.page.train_tab import TrainTab, number, numbers
 from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
 
+AS_USUAL = ("fixed", "1")
+"""Answers to the questions on how images are seen."""
 Tabs = Callable[[TrainTab, EvaluateTab, Workbench], Awaitable[Any]]
 
 
@@ -97,9 +99,11 @@ def test_an_evaluation_fills_a_table_and_draws_curves(
     rooted: Settings,
     messages: list[str],
 ) -> None:
-    async def work(_train: TrainTab, evaluate: EvaluateTab, _bench: Workbench) -> None:
+    async def work(_train: TrainTab, evaluate: EvaluateTab, bench: Workbench) -> None:
         await evaluate.look(None)
-        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1)
+        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1, "any", "2")
+        spec = bench.store.jobs.get(started[0].value).spec
+        assert (spec["orientation"], spec["tiles"]) == ("any", 2)
         status, details, *_ = await ended(evaluate.board, started[0].value)
         assert "Done" in status
         assert "made/field" in details
@@ -127,7 +131,7 @@ def test_single_categories_are_offered_and_what_is_not_used_is_said_before_and_a
         line = "odd: 18 images are not used ("
         assert line in words
         assert "<b>" not in words
-        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1)
+        started = await evaluate.start(["made"], ["incontext"], [], ["2"], 1, *AS_USUAL)
         status, *_ = await ended(evaluate.board, started[0].value)
         assert "Done" in status
         assert f"made: {line}" in status
@@ -155,8 +159,8 @@ def test_a_form_that_makes_no_job_is_told_in_words(
         await train.start(["made"], "../x", "inctrl", "", "", "", "", "", "")
         await train.start(["../made"], "mine", "inctrl", "", "", "", "", "", "")
         await train.start(["made"], "mine", "inctrl", "many", "", "", "", "", "")
-        await evaluate.start(["made"], [], [], ["2"], 1)
-        await evaluate.start(["made"], ["incontext"], [], [], 1)
+        await evaluate.start(["made"], [], [], ["2"], 1, *AS_USUAL)
+        await evaluate.start(["made"], ["incontext"], [], [], 1, *AS_USUAL)
 
     on_tabs(rooted, work)
     assert len(messages) == 7

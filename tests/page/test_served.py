@@ -204,7 +204,7 @@ def test_what_is_not_there_is_a_problem_and_no_page(
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("v1/detect", "POST"), ("v1/sets", "GET, POST"), ("v1/sets/x", "DELETE, GET"),
+    [("v1/detect", "POST"), ("v1/sets", "GET, POST"), ("v1/sets/x", "DELETE, GET, PATCH"),
      ("livez", "GET"), ("v1/openapi.json", "GET, HEAD")],
 )  # fmt: skip
 def test_beside_the_page_a_refused_method_is_told_those_of_the_api(

@@ -21,6 +21,7 @@ from inctrl.service.settings import Settings
 from inctrl.service.workbench import Workbench
 from inctrl.store import Store
 from inctrl.store.transfer import export_set
+from inctrl.views import Views
 
 Tab = Callable[[SetsTab, Workbench], Awaitable[Any]]
 
@@ -81,6 +82,31 @@ def test_images_are_added_as_a_version_and_the_difference_is_shown(
 
     on_tab(settings, work)
     assert messages == ["field@2 has 5 images."]
+
+
+def test_how_a_set_is_looked_at_is_shown_and_changed_in_a_version(
+    settings: Settings, shots: list[Path], messages: list[str]
+) -> None:
+    async def work(tab: SetsTab, bench: Workbench) -> None:
+        await saved(bench, "field", shots)
+        *_, way, tiles = await tab.look("field")
+        assert (way.value, tiles.value) == ("fixed", "1")
+        dropdown, text, *_, way, tiles = await tab.change_set("field", "any", "auto")
+        assert (way.value, tiles.value) == ("any", "auto")
+        words = "arts lie any way round; each image seen in tiles, by its size"
+        assert f"P{words}." in text
+        assert "looked at in another way" in text
+        label = "field  (version 2, 4 images, any way round, tiles auto)"
+        assert dropdown.choices == [(label, "field")]
+        assert bench.store.sets.get("field").views == Views("any", "auto")
+        await tab.change_set("field", "any", "auto")
+        assert bench.store.sets.get("field").version == 2
+
+    on_tab(settings, work)
+    assert messages == [
+        "field@2 is looked at so from now on.",
+        "It is looked at so already.",
+    ]
 
 
 def test_a_set_is_removed_only_where_that_was_confirmed(

@@ -91,7 +91,7 @@ def test_names_are_never_markup(found: Inspection) -> None:
     hostile = replace(
         found,
         rows=(*rows, FailedRow(2, HOSTILE, f"{HOSTILE!r} is damaged")),
-        views=(*found.views, None),
+        shown=(*found.shown, None),
         queries=(*found.queries, Added(Path(HOSTILE), "", HOSTILE)),
         info=replace(found.info, card=card, warnings=(HOSTILE,)),
         refused=(HOSTILE,),

@@ -42,15 +42,15 @@ def until(true: Callable[[], bool]) -> None:
 class Asking(threading.Thread):
     """A request under way; `reply` is there once it has ended."""
 
-    def __init__(self, service: Live, seed: int = 6, **headers: str) -> None:
+    def __init__(self, service: Live, seed: int = 6, set: str = "part", **headers: str) -> None:
         super().__init__()
-        self.service, self.seed, self.headers = service, seed, headers
+        self.service, self.seed, self.set, self.headers = service, seed, set, headers
         self.reply: httpx2.Response
         self.start()
 
     def run(self) -> None:
         with self.service.http() as http:
-            self.reply = http.post("/v1/detect", data={"set": "part"}, headers=self.headers,
+            self.reply = http.post("/v1/detect", data={"set": self.set}, headers=self.headers,
                                    files=files("queries", png(self.seed)))  # fmt: skip
 
     def ended(self) -> httpx2.Response:
@@ -89,6 +89,23 @@ def test_what_could_not_meet_its_deadline_is_not_let_in(
         until(lambda: service.bench.admission.requests == 2)
     assert (late.status_code, late.json()["code"]) == (503, "busy")
     assert waiting.ended().status_code == patient.ended().status_code == 200
+
+
+def test_an_image_in_tiles_waits_as_so_many(service: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    with service.client() as client:
+        client.create_set("tiled", SHOTS, tiles=2)
+        client.detect([picture(5)], set="tiled")
+    monkeypatch.setattr(service.bench.engine, "pace", 2.0)  # seconds a look
+    with service.blocked():
+        waiting = Asking(service)
+        until(lambda: service.bench.admission.requests == 1)
+        late = Asking(service, set="tiled").ended()  # 4 looks, and that of the one before
+        assert service.bench.admission.images == 1
+        patient = Asking(service, set="tiled", **{"Inctrl-Deadline": "30"})
+        until(lambda: service.bench.admission.images == 5)
+    assert (late.status_code, late.json()["code"]) == (503, "busy")
+    assert waiting.ended().status_code == patient.ended().status_code == 200
+    until(lambda: service.bench.admission.requests == service.bench.admission.images == 0)
 
 
 def test_at_its_deadline_a_request_is_answered_and_dropped_before_it_is_computed(

@@ -153,7 +153,7 @@ def test_jobs_are_counted_by_state(service: Live, http: httpx2.Client) -> None:
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/nothing", 404, "not_found"),
         ("PUT", "/v1/sets", 405, "method_not_allowed"),
-        ("PATCH", "/v1/sets/part", 405, "method_not_allowed"),
+        ("PUT", "/v1/sets/part", 405, "method_not_allowed"),
         ("GET", "/v1/sets/absent", 404, "not_found"),
         ("GET", "/v1/sets/UPPER", 422, "invalid_request"),
         ("GET", "/v1/sets?limit=0", 422, "invalid_request"),
@@ -177,7 +177,7 @@ def test_every_error_is_a_problem(
 
 def test_a_refused_method_is_told_all_that_are_allowed(http: httpx2.Client) -> None:
     assert http.put("/v1/sets").headers["allow"] == "GET, POST"
-    assert http.put("/v1/sets/part").headers["allow"] == "DELETE, GET"
+    assert http.put("/v1/sets/part").headers["allow"] == "DELETE, GET, PATCH"
 
 
 def test_a_body_that_cannot_be_read_is_a_problem(http: httpx2.Client) -> None:

@@ -207,7 +207,8 @@ def test_versions_and_feedback_come_page_after_page_the_newest_first(
     assert pages("/v1/sets/long/versions", "shots") == [[5, 4], [3, 2], [1]]
     assert pages("/v1/feedback", "version_after", set="long") == [[5, 4], [3, 2]]
     first = http.get("/v1/sets/long/versions").json()["items"][0]
-    assert set(first) == {"version", "shots", "created", "note", "origin", "digest"}
+    about = {"version", "shots", "created", "note", "origin", "digest", "orientation", "tiles"}
+    assert set(first) == about
     for path in ("/v1/sets/long/versions", "/v1/feedback?set=long"):
         assert http.get(path, params={"limit": 201, "set": "long"}).status_code == 422
 

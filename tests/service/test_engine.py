@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from inctrl.errors import Busy
 from inctrl.images import Picture
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.inspector import Inspector
+from inctrl.service.effort import looks_at
 from inctrl.service.engine import Engine, Expired, until
 from inctrl.types import Failure, Result
 
@@ -27,9 +29,9 @@ def picture(seed: int) -> Picture:
     return decode(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 
 
-def fitted(backbone: FakeBackbone, seed: int = 0) -> FittedInspector:
+def fitted(backbone: FakeBackbone, seed: int = 0, **views: Any) -> FittedInspector:
     inspector = Inspector(backbone, build_detector("incontext", {}, None))
-    return inspector.fit([picture(seed + i) for i in range(3)])
+    return inspector.fit([picture(seed + i) for i in range(3)], **views)
 
 
 def with_engine(work: Callable[[Engine], Coroutine[Any, Any, T]], **options: Any) -> T:
@@ -87,6 +89,35 @@ def test_what_waits_goes_through_together_and_scores_as_alone() -> None:
         assert outcome.score == pytest.approx(alone.score, abs=1e-6)
         assert outcome.threshold == alone.threshold
         np.testing.assert_allclose(outcome.anomaly_map, alone.anomaly_map, atol=1e-6)
+
+
+def test_a_query_in_tiles_counts_as_so_many_in_a_batch_and_in_the_pace() -> None:
+    backbone, sizes = FakeBackbone(), list[int]()
+    tiled, whole = fitted(backbone, tiles=2), fitted(backbone)
+    assert looks_at(tiled, picture(50)) == 4
+    assert looks_at(whole, picture(50)) == 1
+
+    async def work(engine: Engine) -> list[Result | Failure]:
+        hold = Hold()
+        held = asyncio.ensure_future(engine.call(hold))
+        await asyncio.to_thread(hold.begun.wait)
+        order = [tiled, tiled, tiled, whole, whole, tiled]
+        queries = [
+            asyncio.ensure_future(
+                engine.inspect(one, picture(50 + i), FAR, looks_at(one, picture(0)))
+            )
+            for i, one in enumerate(order)
+        ]
+        await queued(engine, 6)
+        hold.go.set()
+        await held
+        return await asyncio.gather(*queries)
+
+    outcomes = with_engine(work, batch=8, sizes=sizes.append)
+    assert sizes == [2, 3, 1]  # of 8, of 4 + 1 + 1 and of 4 looks
+    alone = tiled.inspect([picture(50)])[0]
+    assert isinstance(outcomes[0], Result)
+    assert outcomes[0].score == pytest.approx(alone.score, abs=1e-6)
 
 
 def test_a_query_that_waits_for_nothing_is_not_held_back() -> None:
@@ -199,13 +230,15 @@ def test_the_pace_follows_what_is_measured() -> None:
 
     backbone.encode_images = slow  # type: ignore[method-assign]
 
-    async def work(engine: Engine) -> tuple[float, float]:
+    async def work(engine: Engine, looks: int = 1) -> tuple[float, float]:
         before = engine.pace
-        await engine.inspect(ready, picture(50), FAR)
+        await engine.inspect(ready, picture(50), FAR, looks)
         return before, engine.pace
 
     before, after = with_engine(work)
     assert after > before + 0.02
+    before, after = with_engine(partial(work, looks=100))  # the pace is that of one look
+    assert after < before
 
 
 def test_the_shots_of_a_request_are_encoded_until_its_deadline(

@@ -144,6 +144,10 @@ GOOD = {
         ("evaluate", {"detectors": ["patchcore@openclip:x//etc/passwd"]}),
         ("evaluate", {"detectors": ["spade:file=/etc/passwd"]}),
         ("evaluate", {"alpha": 0.7}),
+        ("evaluate", {"orientation": "up"}),
+        ("evaluate", {"tiles": 9}),
+        ("evaluate", {"tiles": 2.5}),
+        ("evaluate", {"tiles": True}),
         ("evaluate", {"seeds": 0}),
         ("evaluate", {"group_by": "(a+)+$"}),
         ("evaluate", {"only": ["-h"]}),
@@ -172,7 +176,7 @@ FULL = [
     EvaluateJob(
         data=("made",), detectors=("patchcore:neighbours=1,keep=0.5",), adapters=("a",),
         shots=(0, 8), seeds=3, only=("field",), exclude=("plain",), alpha=0.2, fit="pad",
-        group_by="group",
+        group_by="group", orientation="any", tiles="auto",
     ),
 ]  # fmt: skip
 

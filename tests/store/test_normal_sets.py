@@ -20,6 +20,7 @@ from inctrl.images import Picture, digest, shared_window, stored_digest
 from inctrl.store import KeptShots, Store, open_store, parse_name, parse_reference, versions
 from inctrl.store.names import image_name
 from inctrl.store.verify import verify
+from inctrl.views import Views
 
 
 def names(store: Store, name: str = "bottle", version: int | None = None) -> list[str]:
@@ -213,6 +214,59 @@ def test_the_digest_is_over_the_item_and_the_ordered_images(store: Store) -> Non
     assert len(digests) == 3
     renamed = [picture(1, "a.png"), picture(2, "b.png")]
     assert store.sets.create("names", renamed, item="cap").digest == made.digest
+
+
+def test_a_set_says_how_it_is_seen_and_every_version_of_it_too(store: Store) -> None:
+    assert store.sets.create("bottle", pictures(1, 2)).views == Views("fixed", 1)
+    made = store.sets.create("screw", pictures(1, 2), views=Views("any", "auto"))
+    assert (made.orientation, made.tiles) == ("any", "auto")
+    store.sets.add("screw", pictures(3))
+    store.sets.drop("screw", [picture_sha(1)])
+    changed = store.sets.change("screw", tiles=4, note="small burrs")
+    assert (changed.version, changed.origin, changed.note) == (4, "change", "small burrs")
+    assert changed.views == Views("any", 4)
+    assert names(store, "screw") == names(store, "screw", 3) == ["2.png", "3.png"]
+    seen = [v.views for v in store.sets.versions("screw")]
+    assert seen == [Views("any", "auto")] * 3 + [Views("any", 4)]
+    assert [v.views for v in store.sets.log("screw")] == seen[::-1]
+    assert [(s.name, s.orientation, s.tiles) for s in store.sets.list()] == [
+        ("bottle", "fixed", 1),
+        ("screw", "any", 4),
+    ]
+    assert verify(store) == ()
+
+
+def test_a_change_to_what_is_so_makes_no_version(store: Store) -> None:
+    made = store.sets.create("screw", pictures(1), views=Views("any", 2))
+    assert store.sets.change("screw", orientation="any", tiles=2) == made
+    assert store.sets.change("screw") == made
+    with pytest.raises(Conflict, match="at version 1 by now, not 7"):
+        store.sets.change("screw", orientation="fixed", base=7)
+    with pytest.raises(NotStored, match="no set 'nut'"):
+        store.sets.change("nut", tiles=2)
+
+
+def test_the_same_images_seen_in_another_way_are_another_set(store: Store) -> None:
+    ways = (Views(), Views("any", 1), Views("fixed", 2), Views("fixed", "auto"), Views("any", 2))
+    made = [
+        store.sets.create(f"set{n}", pictures(1), item="cap", views=views)
+        for n, views in enumerate(ways)
+    ]
+    assert len({one.digest for one in made}) == len(ways)
+
+
+def test_a_store_of_before_opens_and_its_sets_are_seen_as_they_were(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        made = store.sets.create("bottle", pictures(1, 2))
+        with store.database.transaction() as db:
+            for column in ("orientation", "tiles"):
+                db.execute(f"ALTER TABLE versions DROP COLUMN {column}")
+            db.execute("PRAGMA user_version = 1")
+    with open_store(tmp_path) as store:
+        assert store.sets.get("bottle") == made
+        assert made.views == Views("fixed", 1)
+        assert store.sets.change("bottle", tiles="auto").version == 2
+        assert verify(store) == ()
 
 
 def test_a_removed_set_is_gone_but_for_its_numbers_and_scores(store: Store) -> None:

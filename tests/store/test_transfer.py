@@ -22,6 +22,7 @@ from inctrl.store import Store, archive, open_store
 from inctrl.store.transfer import export_set, import_set
 from inctrl.store.verify import verify
 from inctrl.store.versions import version_digest
+from inctrl.views import AS_THEY_ARE, Views
 
 HERE = Path(__file__).parent
 
@@ -115,6 +116,17 @@ def test_an_imported_set_is_the_exported_one(bottle: Store, other: Store, export
     assert other.sets.add("bottle", pictures(7)).version == 4
 
 
+def test_a_set_travels_with_the_way_in_which_it_is_seen(
+    bottle: Store, other: Store, exported: Path
+) -> None:
+    bottle.sets.change("bottle", orientation="any", tiles="auto")
+    bottle.sets.change("bottle", tiles=3)
+    export_set(bottle, "bottle", exported, overwrite=True)
+    assert import_set(other, exported) == bottle.sets.get("bottle")
+    seen = [v.views for v in other.sets.versions("bottle")]
+    assert seen == [*[AS_THEY_ARE] * 3, Views("any", "auto"), Views("any", 3)]
+
+
 def test_the_same_set_is_the_same_file(bottle: Store, exported: Path, tmp_path: Path) -> None:
     for name in ("one.zip", "again.zip"):
         export_set(bottle, "bottle", tmp_path / name)
@@ -124,7 +136,7 @@ def test_the_same_set_is_the_same_file(bottle: Store, exported: Path, tmp_path: 
 def test_an_exported_file_is_plain(exported: Path) -> None:
     content = members(exported)
     manifest = json.loads(content.pop("manifest.json"))
-    assert (manifest["format"], manifest["format_version"]) == ("inctrl-normal-set", 1)
+    assert (manifest["format"], manifest["format_version"]) == ("inctrl-normal-set", 2)
     assert len(content) == 6
     for name, data in content.items():
         folder, _, file = name.partition("/")
@@ -234,6 +246,7 @@ def test_a_file_of_the_first_format_opens(other: Store) -> None:
     assert [shot.name for shot in latest.shots] == ["2.png", "deep.tiff", "3.png"]
     assert len(other.sets.pictures(latest)) == 3
     assert len(other.feedback.list("bottle")) == 3
+    assert {v.views for v in other.sets.versions("bottle")} == {AS_THEY_ARE}
 
 
 # Files of others
@@ -401,6 +414,9 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("versions", 1, "digest", to="0" * 64), "version 2 is not what it was made of"),
         (change("versions", 1, "origin", to="magic"), "not known here"),
         (change("versions", 1, "note", to="a\nb"), "characters that are not kept"),
+        (change("versions", 1, "orientation", to="any"), "version 2 is not what it was made of"),
+        (change("versions", 1, "orientation", to="up"), "'up' is not known here"),
+        (change("versions", 1, "tiles", to=99), "tiles 99 is not 'auto' or a number from 1 to"),
         (change("set", "item", to="screw"), "version 1 is not what it was made of"),
         (change("set", "name", to="../bottle"), "no name of a set"),
         (change("set", "created", to="yesterday"), "damaged"),
@@ -418,7 +434,7 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("feedback", 1, "shot", to=None), "nothing else has one"),
         (change("feedback", 1, "kind", to="false_alarm"), "nothing else has one"),
         (change("format", to="other"), "not of an exported set"),
-        (change("format_version", to=2), r"newer inctrl \(format 2"),
+        (change("format_version", to=3), r"newer inctrl \(format 3"),
         (change("format_version", to="1"), "no manifest"),
     ],
 )

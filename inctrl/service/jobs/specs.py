@@ -23,7 +23,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from inctrl.errors import UsageError
 from inctrl.registry import listed, meant
-from inctrl.service.fields import Adapter, AdapterName, Alpha, Reference
+from inctrl.service.fields import (
+    Adapter,
+    AdapterName,
+    Alpha,
+    OrientationField,
+    Reference,
+    TilesField,
+)
 from inctrl.service.jobs.dataroot import inside, inside_with_layout
 
 _DETECTOR = "(anomalib:)?[a-z][a-z0-9_-]{0,31}"
@@ -138,6 +145,8 @@ class EvaluateJob(_Spec):
     exclude: Words = ()
     alpha: Alpha | None = None
     fit: Fit | None = None
+    orientation: OrientationField | None = None
+    tiles: TilesField | None = None
     group_by: Literal["group"] | None = None
     name: Title = ""
 
@@ -209,6 +218,8 @@ def command(spec: JobSpec, places: Places) -> list[str]:
             seeds=spec.seeds,
             only=spec.only,
             alpha=spec.alpha,
+            orientation=spec.orientation,
+            tiles=spec.tiles,
             group_by=spec.group_by,
         ),
     ]

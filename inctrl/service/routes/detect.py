@@ -19,6 +19,8 @@ from inctrl.service.requests import (
     Chosen,
     Files,
     Item,
+    TileCount,
+    WayRound,
     Which,
     json_response,
     ticket_of,
@@ -26,6 +28,7 @@ from inctrl.service.requests import (
     while_connected,
 )
 from inctrl.service.workbench import Asked
+from inctrl.views import Views
 
 router = APIRouter(prefix="/v1", tags=["detect"], route_class=FormRoute)
 ONE_OF = (
@@ -40,11 +43,14 @@ async def asked(
     reference: Annotated[Reference | None, Form(alias="set", description=ONE_OF)] = None,
     shots: Annotated[list[UploadFile], File(description=ONE_OF)] = [],  # noqa: B006  a declaration
     item: Item = "object",
+    orientation: WayRound = None,
+    tiles: TileCount = None,
     frame: Which = "all",
 ) -> Asked:
-    """What the form compares with; name a set, or send shots."""
+    """What the form compares with; name a set, or send shots and say how they are seen."""
     sent = await uploads(shots, bench.settings.limits, frame)
-    return Asked(reference, tuple(sent), item, choice)
+    views = Views(orientation or "fixed", tiles or 1) if orientation or tiles else None
+    return Asked(reference, tuple(sent), item, choice, views)
 
 
 AskedForm = Annotated[Asked, Depends(asked)]

@@ -8,9 +8,11 @@ from starlette.responses import JSONResponse, Response
 from inctrl.decoding import FORMATS
 from inctrl.detectors import DETECTORS
 from inctrl.service.detection_schemas import MapFormat
+from inctrl.service.effort import SENT_ALONG
 from inctrl.service.http.strict import StrictRoute
 from inctrl.service.requests import Bench
 from inctrl.service.schemas import Health, LimitsReply, ModelsReply
+from inctrl.views import MOST_TILES
 
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
@@ -45,6 +47,8 @@ async def limits(bench: Bench) -> LimitsReply:
     found = bench.settings.limits
     return LimitsReply.made_of(
         found,
+        tiles=MOST_TILES,
+        looks=SENT_ALONG,
         deadline_seconds=found.deadline,
         longest_deadline_seconds=found.longest_deadline,
         formats=[name.lower() for name in FORMATS],

@@ -15,6 +15,8 @@ from inctrl.service.requests import (
     IdempotencyKey,
     Item,
     Note,
+    TileCount,
+    WayRound,
     Which,
     contents,
     json_response,
@@ -25,6 +27,7 @@ from inctrl.service.requests import (
 from inctrl.service.schemas import DifferenceReply, SetPage, SetReply, VersionPage
 from inctrl.store import SetVersion
 from inctrl.types import Failure
+from inctrl.views import Views
 
 router = APIRouter(prefix="/v1/sets", tags=["sets"], route_class=FormRoute)
 UNCHANGING = "private, max-age=31536000, immutable"
@@ -48,18 +51,21 @@ async def create_set(
     images: Files,
     item: Item = "object",
     note: Note = "",
+    orientation: WayRound = None,
+    tiles: TileCount = None,
     frame: Which = "all",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A new set of normal images. Unreadable ones are left out and named in `refused`."""
+    views = Views(orientation or "fixed", tiles or 1)
     sent = await uploads(images, bench.settings.limits, frame)
     kept, refused = await while_connected(request, bench.normals(sent))
 
     def commit() -> Response:
-        version = bench.store.sets.create(name, kept, item=item, note=note)
+        version = bench.store.sets.create(name, kept, item=item, note=note, views=views)
         return _reply(version, refused, 201)
 
-    parts = ("create", name, item, note, contents(sent))
+    parts = ("create", name, item, note, vars(views), contents(sent))
     return await once(bench, idempotency_key, parts, commit)
 
 
@@ -67,6 +73,30 @@ async def create_set(
 def show_set(bench: Bench, name: SetName) -> Response:
     """The latest version of a set."""
     return _reply(bench.store.sets.get(name))
+
+
+@router.patch(
+    "/{name}",
+    status_code=201,
+    response_model=SetReply,
+    responses={200: {"model": SetReply, "description": "it is seen so already"}},
+)
+def change_set(
+    bench: Bench,
+    name: SetName,
+    orientation: WayRound = None,
+    tiles: TileCount = None,
+    note: Note = "",
+    if_match: IfMatch = None,
+) -> Response:
+    """A new version of the same images, seen in another way; what is left out stays as it is.
+
+    200 where nothing changes. `If-Match` as for new images.
+    """
+    with bench.store.database.transaction():
+        latest = _matched(bench.store.sets.get(name), if_match)
+        version = bench.store.sets.change(name, orientation=orientation, tiles=tiles, note=note)
+    return _reply(version, status=200 if version == latest else 201)
 
 
 @router.delete("/{name}", status_code=204)
