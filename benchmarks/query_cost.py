@@ -58,7 +58,7 @@ def one_query(repeats: int) -> None:
     """A query of `tiny` against its bare tower, for some numbers of shots, and the text side."""
     inspector = Inspector.load("tiny", cache="off", device="cpu")
     backbone: Any = inspector.backbone
-    size = backbone.image_size
+    size = backbone.preprocessing.size
     pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     shots = torch.randn(max(SHOTS), 3, size, size, generator=torch.Generator().manual_seed(1))
     features = backbone.encode_images(shots)
@@ -151,7 +151,7 @@ def backbones(repeats: int) -> None:
     calls: list[Callable[[], object]] = []
     for name, precision in BACKBONES:
         inspector = Inspector.load(name, precision=precision, cache="off", device="cpu")
-        size = inspector.backbone.image_size
+        size = inspector.backbone.preprocessing.size
         pixels = torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))
         encoded = inspector.backbone.encode_images(pixels[:4])
         context = inspector.detector.prepare(encoded, inspector.describe("object"))

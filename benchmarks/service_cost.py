@@ -69,7 +69,7 @@ def main() -> None:
 def measure(client: httpx2.Client, query: bytes, repeats: int) -> Times:
     """Seconds of everything, in turn so that a busy machine disturbs all alike."""
     backbone: Any = load_backbone("tiny", device="cpu")
-    size = backbone.image_size
+    size = backbone.preprocessing.size
     pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     answers: list[httpx2.Response] = []
 

@@ -38,7 +38,7 @@ class Backbone(Protocol):
         ...
 
     def encode_images(self, pixels: Tensor) -> Features:
-        """pixels b 3 S S -> features, on the backbone's device."""
+        """pixels b 3 S S of `preprocessing` -> features, on the backbone's device."""
         ...
 
     def encode_text(self, sentences: Sequence[str]) -> Tensor:

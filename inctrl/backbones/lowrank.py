@@ -55,7 +55,7 @@ def targets_of(backbone: Tunable) -> tuple[str, ...]:
     for name, module in altered.image_tower.named_modules():
         if _is_linear_map(module):
             module.register_forward_hook(lambda *_, name=name: met.add(name))
-    size = backbone.image_size
+    size = backbone.preprocessing.size
     with torch.no_grad():
         altered.encode_traced(torch.zeros(1, 3, size, size))
     return tuple(name for name, _ in backbone.image_tower.named_modules() if name in met)

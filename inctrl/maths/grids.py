@@ -47,11 +47,10 @@ def repeat_concat(layers: Sequence[Tensor]) -> Tensor:
     same as unfold, concatenate, fold.
     """
     rows, columns = layers[0].shape[1:3]
-    return torch.cat([repeated(layer, rows, columns) for layer in layers], dim=-1)
+    return torch.cat([_repeat(layer, rows, columns) for layer in layers], dim=-1)
 
 
-def repeated(layer: Tensor, rows: int, columns: int) -> Tensor:
-    """b h w d -> b rows columns d, on a finer grid: each place as the one that its corner is in."""
+def _repeat(layer: Tensor, rows: int, columns: int) -> Tensor:
     height, width = layer.shape[1:3]
     if (height, width) == (rows, columns):
         return layer

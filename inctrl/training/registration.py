@@ -58,7 +58,7 @@ def new_registration(
     backbone: Backbone, mode: str = "rotation_scale", seed: int = 0
 ) -> Registration:
     """A registration that changes nothing yet, for the layers of a backbone."""
-    size, device = backbone.image_size, staged(backbone).device
+    size, device = backbone.preprocessing.size, staged(backbone).device
     patches = backbone.encode_images(torch.zeros(1, 3, size, size, device=device)).patches
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

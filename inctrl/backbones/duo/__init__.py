@@ -15,13 +15,13 @@ from inctrl.backbones.duo.vit import PATCH
 from inctrl.backbones.precision import resolved_precision
 from inctrl.backbones.tiny import SHIPPED
 from inctrl.backbones.tiny.backbone import DESCRIBED
-from inctrl.backbones.tiny.tower import load_tower
+from inctrl.backbones.tiny.tower import STRIDE, load_tower
 from inctrl.backbones.weights import pick_layers, refuse_size
 from inctrl.errors import UsageError
 
 WEIGHTS = Path(__file__).with_name("weights") / "vit.safetensors"
 IMAGE_SIZE = 280
-"""Both towers see the same square."""
+"""Of the transformer; the tower of `tiny` sees the same square at the next multiple of 32."""
 LAYERS = ("block6", "block8", "stride16", "stride32")
 """The measured best sum: the last blocks of the transformer were tuned for something else."""
 KNOWN = (
@@ -48,5 +48,5 @@ def load(
     refuse_size(size, PATCH, "duo", least=5 * PATCH)
     wanted = pick_layers(layers, LAYERS, KNOWN, "duo")
     strides = [layer for layer in wanted if layer.startswith("stride")]
-    tower = load_tower(size, (*strides, *DESCRIBED), device, patch=PATCH)
-    return DuoBackbone(tower, SHIPPED, WEIGHTS, wanted, resolved_precision(precision, device))
+    tower = load_tower(-(-size // STRIDE) * STRIDE, (*strides, *DESCRIBED), device)
+    return DuoBackbone(tower, SHIPPED, WEIGHTS, wanted, size, resolved_precision(precision, device))

@@ -13,7 +13,6 @@ from inctrl.backbones.cnn import ConvBackbone
 from inctrl.backbones.tiny.joint import JointSpace
 from inctrl.backbones.tiny.text import CONFIG, TOKENIZER, WEIGHTS, TextTower
 from inctrl.errors import MissingModel
-from inctrl.maths.grids import repeated
 from inctrl.maths.placement import Position
 from inctrl.maths.statistics import image_statistics
 from inctrl.maths.windows import window_index, window_starts
@@ -131,13 +130,12 @@ def _untraced() -> Iterator[None]:
 def _cut(maps: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     """b h w d -> n r r d: the windows of all images, row by row, cut from a map.
 
-    grid   rows and columns that `size` counts; the map may be some times as fine, or a little less
-           where the tower pads the image: then some of its places count twice
+    grid   rows and columns that `size` counts; the map may be some times as fine
     """
-    finer = -(-maps.shape[1] // grid[0])
-    rows, columns = (length * finer for length in grid)
+    _, rows, columns, _ = maps.shape
+    finer = rows // grid[0]
     index = window_index((rows, columns), size * finer, finer).to(maps.device)
-    cut = repeated(maps, rows, columns).flatten(1, 2)[:, index]
+    cut = maps.flatten(1, 2)[:, index]
     return cut.reshape(-1, size * finer, size * finer, maps.shape[3])
 
 

