@@ -1,7 +1,8 @@
 """Small defects in large images: what tiles find, and what they cost.
 
     python -m benchmarks.tiles [DATA] [--backbone tiny] [--tiles 1 2 4 8 auto] [--shots 4]
-        [--boards 12] [--sizes 1 2 4] [--sets A B] [--bank ROWS]
+        [--boards 12] [--sizes 1 2 4] [--sets A B] [-o KEY=VALUE]
+        [--bank ROWS]
 
 Boards of 4000 x 3000 pixels with one defect of 12 pixels each (benchmarks/board.py), and as many
 without, against shots of further boards. `found`: defects above the limit; `above`: those that
@@ -46,7 +47,7 @@ def main() -> None:
         with patch.object(seen, "MOST", args.bank or seen.MOST):
             print(json.dumps(measure(args, tiles_of(args.one))))
         return
-    name = Inspector.load(args.backbone, cache="off").backbone.name
+    name = " ".join([loaded(args).backbone.name, *args.option])
     print(f"{describe()}; {name}, {args.shots} shots, {args.boards} boards of each kind")
     print(f"{'tiles':>6} found above placed alarms  AUROC    fit s  query s  context MB  peak MB")
     for tiles in args.tiles:
@@ -80,15 +81,27 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--boards", type=int, default=12)
     parser.add_argument("--sizes", nargs="+", default=["1", "2", "4"], help="tiles on DATA")
     parser.add_argument("--sets", nargs="*", help="names of the sets of DATA (default: all)")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        help="of the detector, such as top_share=0.003",
+    )
     parser.add_argument("--bank", type=int, help="patches of a layer that a bank may hold")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
+def loaded(args: argparse.Namespace) -> Inspector:
+    options = dict(text.split("=", 1) for text in args.option)
+    return Inspector.load(args.backbone, options=options, cache="off")
+
+
 def measure(args: argparse.Namespace, tiles: Tiles) -> dict[str, Any]:
     parts = layout(0)
     shots = [open_image(board(parts, 1000 + i)[0], f"shot {i}") for i in range(args.shots)]
-    inspector = Inspector.load(args.backbone, cache="off")
+    inspector = loaded(args)
     before, started = peak(), time.perf_counter()
     fitted = inspector.fit(shots, item="circuit board", orientation=args.orientation, tiles=tiles)
     fit = time.perf_counter() - started
@@ -126,7 +139,7 @@ def peak() -> float:
 
 
 def on_sets(args: argparse.Namespace) -> None:
-    inspector = Inspector.load(args.backbone, cache="off")
+    inspector = loaded(args)
     print(f"\nimage, pixel AUROC, k = 4, seed 0\n{'':14}" + "".join(f"{n:>16}" for n in args.sizes))
     rows = []
     masked = [one for one in read_data(args.data) if one.has_masks]

@@ -24,10 +24,11 @@ from inctrl.files.kinds import told
 from inctrl.files.places import data_folder, expanded
 from inctrl.files.tensors import load_exactly, why
 from inctrl.files.whole import whole_folder, writing
+from inctrl.identity import unlike_backbones
 from inctrl.protocols import Backbone, Tunable
 from inctrl.registry import unknown
 from inctrl.resources import folder as shipped
-from inctrl.types import Fit, unlike_backbones
+from inctrl.types import Fit
 
 CONFIG, WEIGHTS, CARD = "adapter_config.json", "adapter_model.safetensors", "README.md"
 VERSION = 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from inctrl.errors import UnreadableImage
+from inctrl.identity import Card
 from inctrl.images import Image, Picture, Window
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.inputs import Input, open_query, opened
@@ -20,7 +21,6 @@ from inctrl.maths.regions import components
 from inctrl.protocols import Explains, WeighsText
 from inctrl.types import (
     Box,
-    Card,
     Evidence,
     Failure,
     Features,

@@ -29,6 +29,7 @@ from inctrl.backbones.rewired import windowed
 from inctrl.detectors import build_detector, detector_entry, detector_for
 from inctrl.errors import UsageError
 from inctrl.frames import Frame, frame_of
+from inctrl.identity import Identity
 from inctrl.images import Image, Window
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.inspection.fitting import fit_features, seeing
@@ -39,7 +40,7 @@ from inctrl.maths.neighbours import unit
 from inctrl.prompting import Bank, both_prototypes, learned_prototypes, load_bank
 from inctrl.protocols import Backbone, ComparesVersions, Detector, LeavesOut, SeesWindows
 from inctrl.registry import unknown
-from inctrl.types import Features, Fit, Identity, Item, Options
+from inctrl.types import Features, Fit, Item, Options
 from inctrl.views import AS_THEY_ARE, Orientation, Tiles, Views, orientation_of, tiles_of
 
 logger = logging.getLogger("inctrl")

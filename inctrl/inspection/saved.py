@@ -23,6 +23,7 @@ from inctrl.decoding import open_image
 from inctrl.detectors import detector_entry
 from inctrl.errors import ContextMismatch, InvalidFile, UnreadableImage, UsageError
 from inctrl.files.whole import whole_folder, writing
+from inctrl.identity import unlike
 from inctrl.images import Image, Window, digest
 from inctrl.inspection.calibration import Calibration
 from inctrl.inspection.fitted import FittedInspector
@@ -30,7 +31,6 @@ from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.seen import Origins, turns_of
 from inctrl.maths.tiles import Tiling
 from inctrl.prompting import banks
-from inctrl.types import unlike
 from inctrl.views import AS_THEY_ARE, Views, orientation_of, tiles_of
 
 INDEX, TENSORS, VERSION = "context.json", "context.safetensors", 1

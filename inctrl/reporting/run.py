@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from inctrl.identity import Card
 from inctrl.images import Image
 from inctrl.machine import machine
 from inctrl.reporting.colours import Scale
 from inctrl.reporting.pictures import Pictures
-from inctrl.types import Card, Evidence, Region, Result, Verdict
+from inctrl.types import Evidence, Region, Result, Verdict
 
 if TYPE_CHECKING:
     from inctrl.inspection.fitted import FittedInspector

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from inctrl.identity import Card
 from inctrl.maths.limits import at_most
 from inctrl.reporting.run import AnyRow, FailedRow, Row, RunInfo
-from inctrl.types import Box, Card, Evidence, Region
+from inctrl.types import Box, Evidence, Region
 
 
 def printable(text: str) -> str:

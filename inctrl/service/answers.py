@@ -9,6 +9,7 @@ import PIL.Image
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from inctrl.identity import Card
 from inctrl.images import Image
 from inctrl.inspection.fitted import FittedInspector
 from inctrl.reporting.colours import Scale
@@ -23,7 +24,7 @@ from inctrl.service.detection_schemas import (
 )
 from inctrl.service.schemas import Refused, SetReply, finite
 from inctrl.store import SetVersion
-from inctrl.types import Card, Evidence, Failure, Result
+from inctrl.types import Evidence, Failure, Result
 
 MEDIA_TYPES: dict[MapFormat, str] = {
     "overlay": "image/png",

@@ -14,13 +14,13 @@ from inctrl.decoding import decode
 from inctrl.detectors import build_detector
 from inctrl.errors import ContextMismatch, InvalidFile, UsageError
 from inctrl.evaluation.contenders import enter
+from inctrl.identity import unlike
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.registered import Registered
 from inctrl.inspection.saved import arguments, load_context, save_context
 from inctrl.prompting import load_bank
 from inctrl.service.answers import model_of
 from inctrl.store import open_store
-from inctrl.types import unlike
 
 SHOTS = [
     np.random.default_rng(seed).integers(0, 120, (48, 48, 3), dtype=np.uint8) for seed in range(4)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inctrl.identity import Card
 from inctrl.images import Image
 from inctrl.reporting import RunInfo, Scale
-from inctrl.types import Box, Card, Evidence, Region, Result
+from inctrl.types import Box, Evidence, Region, Result
 
 SCALE = Scale(low=0.1, limit=0.4, high=0.9)
 
