@@ -27,6 +27,8 @@ class Features:
     versions  one tensor b v h w d for each layer: the patches of v altered versions of each image;
               only in shots of a detector that asks for them
     unit      whether patches have unit length already
+    closer    how many times nearer than as a whole the images are seen: the square root of the
+              tiles that each of them is one of
     """
 
     patches: tuple[Tensor, ...]
@@ -34,6 +36,7 @@ class Features:
     windows: tuple[Tensor, ...] = ()
     versions: tuple[Tensor, ...] = ()
     unit: bool = False
+    closer: float = 1.0
 
     def __len__(self) -> int:
         return self.image.shape[0]
@@ -45,6 +48,7 @@ class Features:
             tuple(w[rows] for w in self.windows),
             tuple(v[rows] for v in self.versions),
             self.unit,
+            self.closer,
         )
 
     def cpu(self) -> "Features":
@@ -55,6 +59,7 @@ class Features:
             tuple(w.cpu() for w in self.windows),
             tuple(v.cpu() for v in self.versions),
             self.unit,
+            self.closer,
         )
 
 

@@ -30,7 +30,8 @@ from inctrl.types import Features, Item, Match, Options, Prediction
 class InContextOptions:
     """Weights of 0 switch a part off; only parts that help on many sets are on.
 
-    top_share         share of the positions whose mean is the image score
+    top_share         share of the positions whose mean is the image score; in N x N tiles an N-th
+                      of it: who looks closer looks for what is smaller
     image_weight      times the image token's own residual, added to the score
     position_weight   prior for matching at the same place: times the squared distance of the
                       two places, in sides of the image, taken off the similarity
@@ -116,7 +117,8 @@ class InContext:
         options = self._options
         layers = list(zip(_directions(queries), context.patches, strict=True))
         maps = [self._residual_map(query, shots, context.gone) for query, shots in layers]
-        score = top_mean(voted_map(maps).flatten(1), options.top_share)
+        worst = options.top_share / queries.closer
+        score = top_mean(voted_map(maps).flatten(1), worst)
         if options.image_weight:
             score = score + options.image_weight * patch_residuals(
                 unit(queries.image)[:, None], context.tokens

@@ -4,6 +4,7 @@ A detector knows nothing of it: all views of all shots are its references, all t
 queries. An image scores as its worst tile does, and its map is joined of theirs.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -204,8 +205,13 @@ def score_rows(
     if len(counts) == len(rows):
         prediction = detector.score(rows, context)
         return prediction.score, prediction
-    starts = range(0, len(rows), TOGETHER)
-    parts = [detector.score(rows[start : start + TOGETHER], context) for start in starts]
+    parts: list[Prediction] = []
+    end = 0
+    for count in counts:
+        first, end = end, end + count
+        for start in range(first, end, TOGETHER):
+            tiled = replace(rows[start : min(start + TOGETHER, end)], closer=math.sqrt(count))
+            parts.append(detector.score(tiled, context))
     prediction = Prediction(
         torch.cat([part.score for part in parts]), torch.cat([part.anomaly_map for part in parts])
     )

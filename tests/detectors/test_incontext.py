@@ -51,6 +51,14 @@ def test_the_map_is_the_definition(weight: float) -> None:
     torch.testing.assert_close(prediction.score[0], highest)
 
 
+def test_of_n_by_n_tiles_an_nth_of_the_worst_share_is_the_score() -> None:
+    query, shots = features(1, 1), features(2)
+    detector = InContext(InContextOptions(top_share=0.25))
+    tile = detector.score(replace(query, closer=4.0), detector.prepare(shots, ITEM))
+    highest = tile.anomaly_map.flatten().topk(4).values.mean()  # a quarter of 16 of 64 positions
+    torch.testing.assert_close(tile.score[0], highest)
+
+
 def test_a_shot_itself_scores_zero() -> None:
     shots, detector = features(3), InContext()
     prediction = detector.score(shots, detector.prepare(shots, ITEM))
