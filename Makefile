@@ -49,6 +49,7 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.calibration $(DATA)
 	$(BIN)/python -m benchmarks.query_notes $(DATA)
 	$(BIN)/python -m benchmarks.one_shot $(DATA)
+	$(BIN)/python -m benchmarks.neighbours $(DATA)
 	$(BIN)/python -m benchmarks.variants
 	$(BIN)/python -m benchmarks.compare $(DATA)
 	$(BIN)/python -m benchmarks.coreset
