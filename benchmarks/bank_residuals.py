@@ -141,7 +141,7 @@ def whitening(rows: Tensor) -> Whitening:
     """Mean and C^(-1/2) of rows n d, C = (1 - SHRINK) cov + SHRINK tr(cov)/d I."""
     mean = rows.mean(dim=0)
     values, axes = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
-    shrunk = (1 - SHRINK) * values.clamp_min(0) + SHRINK * values.mean()
+    shrunk = ((1 - SHRINK) * values + SHRINK * values.mean()).clamp_min(1e-9)
     return mean, axes / shrunk.sqrt() @ axes.T
 
 
