@@ -162,6 +162,17 @@ class ComparesVersions(Protocol):
 
 
 @runtime_checkable
+class AnyPlace(Protocol):
+    """A detector that may compare patches wherever they lie, not only equal places.
+
+    Only then may shots be turned, and images be seen in tiles.
+    """
+
+    @property
+    def any_place(self) -> bool: ...
+
+
+@runtime_checkable
 class TakesLoose(Protocol):
     """A detector to which patches of shots may come one by one, out of the grids they were in.
 

@@ -48,8 +48,6 @@ class Entry:
     layers     layers it taps by default, by the prefix of the backbone; others: the backbone's own
     backbone   the one it is used with where none is named
     needs_shots    whether it gives no score without normal images
-    any_place      whether it compares patches wherever they lie, so that shots may be turned, and
-                   images be seen in tiles
     """
 
     make: Callable[..., Detector[Any]]
@@ -60,7 +58,6 @@ class Entry:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     backbone: str = DEFAULT_BACKBONE
     needs_shots: bool = True
-    any_place: bool = False
 
 
 def _inctrl(options: InCTRLOptions, adapter: Adapter | None) -> Detector[Any]:
@@ -86,7 +83,6 @@ DETECTORS = {
         InContext,
         InContextOptions,
         "training-free residuals to the k shots, with a text prior (the default)",
-        any_place=True,
     ),
     "inctrl": Entry(
         _inctrl,
@@ -94,21 +90,18 @@ DETECTORS = {
         "InCTRL (CVPR 2024): residuals fused by a trained adapter",
         needs="an adapter",
         adapter="inctrl",
-        any_place=True,
     ),
     "patchcore": Entry(
         PatchCore,
         PatchCoreOptions,
         "PatchCore (CVPR 2022): nearest neighbours in a memory bank of patches",
         layers=TWO_STAGES,
-        any_place=True,
     ),
     "spade": Entry(
         Spade,
         SpadeOptions,
         "SPADE (2020): nearest shots, then nearest patches of each layer among them",
         layers=THREE_STAGES,
-        any_place=True,
     ),
     "padim": Entry(
         PaDiM,
@@ -128,10 +121,9 @@ DETECTORS = {
         WinCLIP,
         WinCLIPOptions,
         "WinCLIP (CVPR 2023): sentences through windows; residuals where there are shots",
-        needs="a backbone with text and windows (tiny, openclip:); shots are optional",
+        needs="a backbone with text and windows (tiny, duo, openclip:); shots are optional",
         layers={"openclip": ("last",)},
         needs_shots=False,
-        any_place=True,
     ),
     "coop": Entry(
         _coop,

@@ -84,6 +84,7 @@ class InContext:
     name = "incontext"
     needs_shots = True
     localises = True
+    any_place = True
     bounded = False
 
     def __init__(self, options: InContextOptions | None = None) -> None:

@@ -118,6 +118,7 @@ class InCTRL:
     name = "inctrl"
     needs_shots = True
     localises = True
+    any_place = True
     bounded = False
 
     def __init__(self, fusion: InCTRLFusion, text: bool, options: InCTRLOptions) -> None:

@@ -85,6 +85,7 @@ class PatchCore:
     uses_text = False
     needs_shots = True
     localises = True
+    any_place = True
     bounded = False
 
     def __init__(self, options: PatchCoreOptions | None = None) -> None:

@@ -53,6 +53,7 @@ class Spade:
     uses_text = False
     needs_shots = True
     localises = True
+    any_place = True
     bounded = False
 
     def __init__(self, options: SpadeOptions | None = None) -> None:

@@ -89,6 +89,7 @@ class WinCLIP:
     uses_text = True
     needs_shots = False
     localises = True
+    any_place = True
     map_scale = (0.5, 1.0)
     meaning = (
         "Score and map say how far the image, and the windows that cover a place, agree with "

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from inctrl.detectors import detector_entry
 from inctrl.images import Image
 from inctrl.inspection.calibration import calibrate
 from inctrl.inspection.fitted import FittedInspector
@@ -15,7 +14,7 @@ from inctrl.inspection.orientation import hints
 from inctrl.inspection.photographs import copies_told, photographs
 from inctrl.inspection.seen import Origins, Seen, refuse_views, see, settled, tiles
 from inctrl.maths.tiles import Tiling
-from inctrl.protocols import TakesLoose
+from inctrl.protocols import AnyPlace, Detector, TakesLoose
 from inctrl.types import Features, Item
 from inctrl.views import AS_THEY_ARE, Views
 
@@ -28,8 +27,7 @@ def seeing(inspector: "Inspector", views: Views) -> Callable[[Image], Seen]:
     detector = inspector.detector
     if views == AS_THEY_ARE:
         return lambda image: _as_it_is(inspector, image)
-    any_place = detector_entry(detector.name).any_place
-    refuse_views(detector.name, any_place, inspector.fit_mode, views)
+    refuse_views(detector.name, _any_place(detector), inspector.fit_mode, views)
     loose = isinstance(detector, TakesLoose) and detector.takes_loose
     side = inspector.backbone.image_size
     return lambda image: see(image, views, side, inspector.encode, loose=loose)
@@ -53,9 +51,8 @@ def fit_features(inspector: "Inspector", shots: Shots, item: Item, views: Views)
     )
     kinds = [kind_of(shot, inspector.backbone.image_size) for shot in shots.images]
     told = (*shots.warnings, *unlike_shots(kinds, inspector.fit_mode), *copies_told(groups, names))
-    if views.orientation == "fixed":
-        found = hints([shots.images[i] for i in distinct])
-        told += found if found and detector_entry(inspector.detector.name).any_place else ()
+    if views.orientation == "fixed" and _any_place(inspector.detector):
+        told += hints([shots.images[i] for i in distinct])
     return FittedInspector(
         inspector=inspector,
         context=context,
@@ -66,6 +63,10 @@ def fit_features(inspector: "Inspector", shots: Shots, item: Item, views: Views)
         views=views,
         origins=None if views == AS_THEY_ARE else Origins.of(seen, views),
     )
+
+
+def _any_place(detector: Detector[Any]) -> bool:
+    return isinstance(detector, AnyPlace) and detector.any_place
 
 
 def _as_it_is(inspector: "Inspector", image: Image) -> Seen:

@@ -1,6 +1,7 @@
 """Parts that lie any way round, and images seen in tiles."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 from inctrl.adapters.fusion import InCTRLFusion
 from inctrl.backbones.cache import FeatureCache
 from inctrl.decoding import open_image
-from inctrl.detectors import DETECTORS, build_detector
+from inctrl.detectors import build_detector
+from inctrl.detectors.coop import CoOp
 from inctrl.detectors.incontext import InContext, InContextOptions
 from inctrl.detectors.inctrl import InCTRL, InCTRLOptions
 from inctrl.errors import UsageError
@@ -21,6 +23,7 @@ from inctrl.inspection.fitted import inspect_together
 from inctrl.inspection.inspector import Inspector
 from inctrl.inspection.saved import load_context, save_context
 from inctrl.maths.turns import turned
+from inctrl.protocols import Detector
 from inctrl.types import Fit, Result
 from inctrl.views import Tiles
 
@@ -252,16 +255,31 @@ def test_a_saved_context_keeps_how_images_are_seen(
     assert before.evidence == after.evidence
 
 
-@pytest.mark.parametrize("name", [n for n, e in DETECTORS.items() if not e.any_place])
+@pytest.mark.parametrize(
+    "detector",
+    [*map(build_detector, ("padim", "regad", "zeroshot")), CoOp(0.1)],
+    ids=lambda detector: detector.name,
+)
 @pytest.mark.parametrize("views", [{"orientation": "any"}, {"tiles": 2}, {"tiles": "auto"}])
-def test_a_detector_that_compares_equal_places_refuses(name: str, views: dict[str, object]) -> None:
-    class Named:
-        needs_shots = uses_text = False
-
-    detector = Named()
-    detector.name = name  # type: ignore[attr-defined]
+def test_a_detector_that_compares_equal_places_refuses(
+    detector: Detector[Any], views: dict[str, object]
+) -> None:
+    name = detector.name
     with pytest.raises(UsageError, match=f"{name!r} does not look for patches at any place"):
         Inspector(FakeBackbone(), detector).fit(SHOTS, **views)  # type: ignore[arg-type]
+
+
+class Outside(InContext):
+    """Somebody's own, which no table knows."""
+
+    name = "outside"
+
+
+def test_a_detector_of_no_table_says_itself_whether_it_looks_at_any_place() -> None:
+    anyhow = [turned(shot, 2 * number) for number, shot in enumerate(SHOTS)]
+    fitted = Inspector(FakeBackbone(), Outside()).fit(anyhow)
+    assert any("orientation 'any'" in line for line in fitted.calibration.warnings)
+    assert Inspector(FakeBackbone(), Outside()).fit(SHOTS, tiles=2).tiles == 2
 
 
 @pytest.mark.parametrize("name", ["incontext", "patchcore", "spade"])
