@@ -109,7 +109,8 @@ def subspace(query: Tensor, bank: Tensor) -> Tensor:
     count = int((share < VARIANCE * share[-1]).sum()) + 1
     off = query - mean
     inside = off @ axes[:, -count:]
-    return (off.square().sum(-1) - inside.square().sum(-1)).clamp_min(0) / 4
+    outside: Tensor = off.square().sum(-1) - inside.square().sum(-1)
+    return outside.clamp_min(0) / 4
 
 
 def density(query: Tensor, bank: Tensor) -> Tensor:
