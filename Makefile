@@ -52,6 +52,7 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.orientation $(DATA)
 	$(BIN)/python -m benchmarks.tiles $(DATA)
 	$(BIN)/python -m benchmarks.neighbours $(DATA)
+	$(BIN)/python -m benchmarks.layers $(DATA)
 	$(BIN)/python -m benchmarks.variants
 	$(BIN)/python -m benchmarks.compare $(DATA)
 	$(BIN)/python -m benchmarks.coreset
