@@ -106,7 +106,7 @@ def encoded(inspector: Inspector, data: Category, kind: str, *, anomalous: bool)
 
 
 def scored(fitted: FittedInspector, features: Features) -> list[float]:
-    values: list[float] = fitted.score(features).score.tolist()
+    values: list[float] = fitted.inspector.detector.score(features, fitted.context).score.tolist()
     return values
 
 

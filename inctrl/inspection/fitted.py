@@ -25,7 +25,6 @@ from inctrl.types import (
     Failure,
     Features,
     Match,
-    Prediction,
     Region,
     Result,
     Verdict,
@@ -117,10 +116,6 @@ class FittedInspector:
         """Features of queries, a row a tile."""
         pairs = zip(images, layouts, strict=True)
         return self.inspector.encode([t for im, layout in pairs for t in tiles(im, layout.tiling)])
-
-    def score(self, features: Features) -> Prediction:
-        """Raw scores and grid maps of queries that are encoded as a whole."""
-        return self.inspector.detector.score(features, self.context)
 
     def scored(
         self, features: Features, layouts: Sequence[Layout]

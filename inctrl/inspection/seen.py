@@ -176,7 +176,7 @@ def see(image: Image, views: Views, side: int, encode: Encode, *, loose: bool) -
             features, chosen = _thinned(_loosened(features), PER_SHOT // turns, _seed(image, turn))
             kept.append(first + chosen)
         parts.append(features)
-        _refuse_many([Seen(part, part, tiling) for part in parts])
+        _refuse_many(parts, f"shot {image.name!r}")
     assert query is not None  # noqa: S101  there is one turn at least
     return Seen(concatenate(parts), query, tiling, torch.cat(kept) if loose else None)
 
@@ -185,7 +185,7 @@ def settled(shots: Sequence[Seen], images: Sequence[Image]) -> list[Seen]:
     """The shots as they make a bank: all in one form, and no more than a bank may hold."""
     if all(shot.kept is None for shot in shots):
         if any(len(shot.bank) > 1 for shot in shots):
-            _refuse_many(shots)
+            _refuse_many([shot.bank for shot in shots], f"{len(shots)} shots")
         return list(shots)
     found = []
     for shot, image in zip(shots, images, strict=True):
@@ -283,10 +283,10 @@ def _seed(image: Image, number: int) -> int:
     return int(image.sha256[:8], 16) + number
 
 
-def _refuse_many(shots: Sequence[Seen]) -> None:
-    count = sum(shot.bank.patches[0].shape[:3].numel() for shot in shots if shot.bank.patches)
+def _refuse_many(banks: Sequence[Features], whose: str) -> None:
+    count = sum(bank.patches[0].shape[:3].numel() for bank in banks if bank.patches)
     if count > MOST_WHOLE:
         raise UsageError(
-            f"{count} patches of {len(shots)} shots are more than this detector compares with "
+            f"{count} patches of {whose} are more than this detector compares with "
             f"({MOST_WHOLE}); use fewer tiles or fewer shots"
         )

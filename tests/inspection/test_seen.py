@@ -339,8 +339,10 @@ def test_parts_that_ask_for_the_place_of_a_patch_keep_their_grids() -> None:
 def test_more_patches_than_can_be_compared_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "MOST_WHOLE", 1000)
     spade = Inspector(FakeBackbone(), build_detector("spade"))
-    with pytest.raises(UsageError, match="fewer tiles or fewer shots"):
+    with pytest.raises(UsageError, match=r"of shot 'array' are more .* fewer tiles or fewer shots"):
         spade.fit(SHOTS, orientation="any", tiles=2)
+    with pytest.raises(UsageError, match="1024 patches of 4 shots are more"):
+        spade.fit(SHOTS, tiles=2)
 
 
 def test_tiles_of_what_is_cropped_would_have_gaps() -> None:
