@@ -205,7 +205,7 @@ def _fitted(args: argparse.Namespace) -> "FittedInspector":
         item=args.item or "object",
         window=window,
         orientation=args.orientation or "fixed",
-        tiles=args.tiles or 1,
+        tiles=1 if args.tiles is None else args.tiles,
     )
     if args.save_context:
         save_context(fitted, args.save_context, overwrite=args.overwrite)

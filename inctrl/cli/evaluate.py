@@ -114,7 +114,8 @@ def _plan(args: argparse.Namespace, features: "SharedFeatures", tally: "Tally") 
     from inctrl.evaluation.plan import Plan, chosen, shots_of
     from inctrl.views import Views, orientation_of, tiles_of
 
-    views = Views(orientation_of(args.orientation or "fixed"), tiles_of(args.tiles or 1))
+    tiles = 1 if args.tiles is None else tiles_of(args.tiles)
+    views = Views(orientation_of(args.orientation or "fixed"), tiles)
     shots, seeds = shots_of(args.protocol, args.shots), tuple(range(args.seeds))
     specs = [read_spec(text) for text in args.detector] + [adapter_spec(n) for n in args.adapter]
     found = [find_data(spec) for spec in args.data]

@@ -270,7 +270,8 @@ def _chosen(
     if trained:
         size = trained.image_size if image_size is None else image_size
         named, own = backbone or trained.backbone, layers or trained.layers
-        return _Choice(detector, named, fit, size, own, precision or trained.precision)
+        wanted = trained.precision if precision in (None, "auto") else precision
+        return _Choice(detector, named, fit, size, own, wanted)
     named = backbone or entry.backbone
     tapped = layers or entry.layers.get(named.split(":")[0])
     return _Choice(detector, named, fit, image_size, tapped, precision)

@@ -175,12 +175,14 @@ def read_index(path: Path) -> dict[str, Any]:
 def arguments(folder: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """What `Inspector.load` takes to be the inspector that made a context.
 
-    given   arguments that somebody chose; those that are None or empty are as recorded
+    given   arguments that somebody chose; None, what is empty and precision `auto` are as recorded
     Raises ContextMismatch where a detector, an adapter or a kind of backbone is given that cannot
     have made it: what is recorded of the one would be an unknown option of the other.
     """
     path = Path(folder)
     chosen = {name: value for name, value in given.items() if value not in (None, {}, [])}
+    if chosen.get("precision") == "auto":
+        del chosen["precision"]
     try:
         return _as_recorded(str(path), read_index(path)["card"], chosen)
     except KeyError as error:

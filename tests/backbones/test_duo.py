@@ -222,6 +222,7 @@ def test_a_saved_context_brings_its_precision(tmp_path: Path) -> None:
     save_context(fitted, tmp_path / "made")
     given = arguments(tmp_path / "made", {})
     assert given["precision"] == "bfloat16"
+    assert arguments(tmp_path / "made", {"precision": "auto"}) == given
     again = load_context(Inspector.load(**given, cache="off"), tmp_path / "made")
     assert again.inspector.backbone.precision == "bfloat16"
     with pytest.raises(ContextMismatch, match="with precision bfloat16, not float32"):
@@ -244,7 +245,8 @@ def test_an_adapter_brings_the_precision_it_was_trained_in(
         text=False,
     )
     save(tmp_path / "mine", config, InCTRLFusion(259, 64), "# mine\n")
-    chosen = Inspector.load(adapter=str(tmp_path / "mine"), cache="off")
-    assert chosen.identity.precision == "bfloat16"
+    for how in (None, "auto"):
+        chosen = Inspector.load(adapter=str(tmp_path / "mine"), precision=how, cache="off")
+        assert chosen.identity.precision == "bfloat16"
     with pytest.raises(ContextMismatch, match="with precision bfloat16, not float32; load it so"):
         Inspector.load(adapter=str(tmp_path / "mine"), precision="float32", cache="off")

@@ -203,6 +203,7 @@ def test_as_they_are_nothing_is_said_of_turns_and_tiles(out: Path) -> None:
     [
         (("--tiles", "0"), "tiles '0' is not 'auto' or a number from 1 to 8"),
         (("--tiles", "many"), "tiles 'many' is not 'auto'"),
+        (("--tiles", ""), "tiles '' is not 'auto'"),
         (("--tiles", "2", "--fit", "crop"), "fit 'crop' leaves out the borders"),
         (("--tiles", "auto", "--detector", "padim"), "'padim' does not look for patches at any"),
         (("--orientation", "any", "--detector", "regad"), "'regad' does not look for patches"),
