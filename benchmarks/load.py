@@ -2,7 +2,7 @@
 
     python -m benchmarks.load [--seconds 60] [--multiples 3 10]
 
-`inctrl serve --threads 1 --batch 1 --deadline 5` with `tiny` and a registered set of 4 shots runs
+`inctrl serve --threads 1 --batch 1 --deadline 5` and a registered set of 4 shots runs
 in a process of its own. On two cores one is left to HTTP; and on a processor a batch of `tiny` is
 slower than its images one by one, as its layers fall out of the caches. First the peak:
 clients that ask again as soon as they are answered. Then an open model: Poisson arrivals at
@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.machine import describe
 from benchmarks.open_load import Answer, Load, form, request
 from benchmarks.service import Service, photograph
+from inctrl.resources import DEFAULT_BACKBONE
 
 CLIENTS = 24
 """Fewer than the queue holds, and enough for whole batches."""
@@ -53,11 +54,19 @@ def main() -> None:
     parser.add_argument("--deadline", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=1, help="of the model's arithmetic")
     parser.add_argument("--batch", type=int, default=1, help="most images encoded at a time")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     random = np.random.default_rng(args.seed)
-    options = ["--batch", f"{args.batch}", "--deadline", f"{args.deadline:g}"]
-    print(f"{describe()}\ntiny, k = 4, --threads {args.threads} {' '.join(options)}")
+    options = [
+        "--backbone",
+        args.backbone,
+        "--batch",
+        f"{args.batch}",
+        "--deadline",
+        f"{args.deadline:g}",
+    ]
+    print(f"{describe()}\nk = 4, --threads {args.threads} {' '.join(options)}")
     with (
         tempfile.TemporaryDirectory() as folder,
         Service(Path(folder) / "store", args.threads, *options) as service,
