@@ -12,7 +12,7 @@ from inctrl.store import SetVersion
 from inctrl.views import Views
 
 SENT_ALONG = 512
-"""Looks at the shots of one request: less than a minute's work of a small processor."""
+"""Looks at the shots of one request: a minute or two of `duo` on a small processor."""
 OF_A_SET = 10_000
 """Looks at the shots of a version: as many as it may have shots."""
 Size = tuple[int, int]
